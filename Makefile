@@ -1,0 +1,47 @@
+# Each verb needs nothing installed but Python 3.11 (with venv) and make.
+PYTHON ?= python3.11
+SEEDS ?= 300
+WORKERS ?= auto
+# MUTANTS=1 adds the planted bugs to the tests.
+MUTANTS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+NEEDED := Kvorum needs Python 3.11 or newer with its venv module: \
+	install python3.11 and python3.11-venv, or name another one with make PYTHON=...
+
+.PHONY: help env test lint check clean
+
+help:
+	@echo 'make env    .venv with everything in it'
+	@echo 'make test   env, then every test (SEEDS=300 simulated worlds; MUTANTS=1 for planted bugs)'
+	@echo 'make lint   env, then format, lint and types'
+	@echo 'make check  lint, then test: what CI runs'
+	@echo 'make clean  remove .venv and caches'
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo '$(NEEDED)' >&2; exit 1; }
+	@echo 'make env: installing into .venv'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@rm -rf kvorum.egg-info # what pip leaves beside the sources; .venv has its own
+	@touch $@
+
+# Everything runs inside one pytest, so that its summary is the last word.
+test: env
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal --seeds=$(SEEDS) \
+		$(if $(MUTANTS),--mutants) --cov --cov-report=term
+
+lint: env
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+check: lint
+	@$(MAKE) --no-print-directory test
+
+clean:
+	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache build kvorum.egg-info

@@ -1,0 +1,1 @@
+"""What travels between servers, and its bytes; imports msgpack and nothing of Kvorum's."""

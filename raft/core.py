@@ -1,0 +1,209 @@
+"""The driver's contract: everything that can happen to a server, and the duties that follow.
+
+    start -> Raft
+    step, tick, propose, propose_membership, read, transfer_leader, forget_leader    what happens
+    ready -> Ready                                                                   what to do
+    persisted, applied, state_saved, snapshot_sent, snapshot_staged, snapshot_failed,
+    unreachable                                                                      what was done
+
+A driver feeds it whatever waits, calls ready once, and does the duties; see docs/architecture.md.
+After a pause of its process it first hands in the ticks that it missed: a lease counts on them.
+"""
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from messages.raft import (
+    COMMAND,
+    NOBODY,
+    AppendEntries,
+    AppendEntriesReply,
+    Heartbeat,
+    HeartbeatReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Message,
+    PreVote,
+    PreVoteReply,
+    ReadIndex,
+    ReadIndexReply,
+    RequestVote,
+    RequestVoteReply,
+    TimeoutNow,
+    TransferLeader,
+)
+from raft import election, membership, reads, replication, snapshot, transfer
+from raft.invariants import check
+from raft.log import Log
+from raft.membership import Action, Change
+from raft.progress import Sending
+from raft.ready import applied, persisted, ready
+from raft.roles import become_follower
+from raft.state import Config, Proposed, Raft, Refusal, Role, Saved
+
+__all__ = [
+    "Action",
+    "Change",
+    "applied",
+    "campaign",
+    "forget_leader",
+    "persisted",
+    "propose",
+    "propose_membership",
+    "read",
+    "ready",
+    "snapshot_failed",
+    "snapshot_sent",
+    "snapshot_staged",
+    "start",
+    "state_saved",
+    "step",
+    "tick",
+    "transfer_leader",
+    "unreachable",
+]
+
+campaign = election.campaign
+forget_leader = election.forget_leader
+propose_membership = membership.propose_membership
+read = reads.read
+snapshot_failed = snapshot.snapshot_failed
+snapshot_sent = snapshot.snapshot_sent
+snapshot_staged = snapshot.snapshot_staged
+state_saved = snapshot.state_saved
+transfer_leader = transfer.transfer_leader
+
+
+def start(group: int, server_id: int, config: Config, random: Random, saved: Saved) -> Raft:
+    """A server as its disk remembers it; every server starts as a follower (§5.2)."""
+    config.check()
+    hard_state, base, entries, last_applied = saved
+    log = Log(base.last_included_index, base.last_included_term, entries)
+    commit_index = max(hard_state.commit_index, last_applied)
+    assert log.truncated_index <= last_applied <= commit_index <= log.last_index, "a log with a gap"
+    assert hard_state.current_term >= log.last_term, "a log from the future"
+    raft = Raft(
+        group=group,
+        server_id=server_id,
+        config=config,
+        random=random,
+        current_term=hard_state.current_term,
+        voted_for=hard_state.voted_for,
+        log=log,
+        commit_index=commit_index,
+        last_applied=last_applied,
+        handed_index=last_applied,
+        saved_index=last_applied,
+        memberships=membership.found_in(base, entries),
+        durable_term=hard_state.current_term,
+        durable_vote=hard_state.voted_for,
+        durable_base=base.last_included_index,
+        lease_guard=config.election_ticks_min,
+        read_number=random.getrandbits(48),
+    )
+    become_follower(raft, raft.current_term, NOBODY)
+    check(raft)
+    return raft
+
+
+def tick(raft: Raft) -> None:
+    """One unit of time has passed."""
+    raft.clock += 1
+    if raft.writing is not None:
+        raft.write_elapsed += 1
+    election.on_tick(raft)
+    check(raft)
+
+
+def propose(raft: Raft, payloads: Sequence[bytes]) -> Proposed | Refusal:
+    """Append commands to the leader's log, all or none; that they will commit is not promised."""
+    if raft.role is not Role.LEADER:
+        return Refusal.NOT_LEADER
+    if raft.transferee:
+        return Refusal.TRANSFERRING
+    waiting = raft.log.bytes_between(raft.commit_index, raft.log.last_index)
+    if waiting and waiting + sum(map(len, payloads)) > raft.config.uncommitted_bytes_max:
+        return Refusal.OVERLOADED
+    return membership.append_own(raft, COMMAND, payloads)
+
+
+def unreachable(raft: Raft, peer: int) -> None:
+    """The driver lost the connection: what was on its way is probably gone, so ask first."""
+    progress = raft.progress.get(peer)
+    if progress and progress.sending is Sending.REPLICATE:
+        progress.become_probe()
+
+
+def step(raft: Raft, message: Message) -> None:
+    """Receive one message; whatever is late, repeated, or not for us changes nothing."""
+    if message.group != raft.group or message.target != raft.server_id:
+        return
+    if _is_disruptive(raft, message):
+        return
+    if message.term > raft.current_term:
+        become_follower(raft, message.term, NOBODY)  # §5.1
+    elif message.term < raft.current_term:
+        _answer_stale(raft, message)
+        return
+    if isinstance(message, FROM_LEADER):
+        _hear_leader(raft, message.source)
+    elif isinstance(message, TO_LEADER):
+        if not replication.is_leader_of(raft, message.source):
+            return
+        raft.progress[message.source].recent_active = True
+    HANDLERS[type(message)](raft, message)
+    check(raft)
+
+
+FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot)
+TO_LEADER = (AppendEntriesReply, HeartbeatReply, InstallSnapshotReply)
+
+HANDLERS: dict[type, Callable[[Raft, Any], None]] = {
+    AppendEntries: replication.on_append_entries,
+    AppendEntriesReply: replication.on_append_entries_reply,
+    Heartbeat: replication.on_heartbeat,
+    HeartbeatReply: replication.on_heartbeat_reply,
+    RequestVote: election.on_request_vote,
+    RequestVoteReply: election.on_request_vote_reply,
+    PreVote: election.on_pre_vote,
+    PreVoteReply: election.on_pre_vote_reply,
+    TimeoutNow: election.on_timeout_now,
+    TransferLeader: transfer.on_transfer_leader,
+    ReadIndex: reads.on_read_index,
+    ReadIndexReply: reads.on_read_index_reply,
+    InstallSnapshot: snapshot.on_install_snapshot,
+    InstallSnapshotReply: snapshot.on_install_snapshot_reply,
+}
+
+
+def _is_disruptive(raft: Raft, message: Message) -> bool:
+    """A campaign while a leader is heard, or by a removed server, must not raise terms (M2, M7)."""
+    if not isinstance(message, RequestVote | PreVote) or message.term < raft.current_term:
+        return False
+    if message.source in membership.membership_at(raft, raft.commit_index).removed:
+        return True
+    if isinstance(message, RequestVote) and message.leadership_transfer:
+        return False
+    return election.hears_leader(raft)
+
+
+def _answer_stale(raft: Raft, message: Message) -> None:
+    """Tell whoever leads or campaigns in an old term which one it is; all else is too late (§5.1).
+
+    Silence would be wrong: a candidate of a later term whose campaign failed would never be taken
+    back, since it refuses the leader and the leader's followers do not vote.
+    """
+    if isinstance(message, FROM_LEADER):
+        replication.refuse_stale(raft, message.source)
+    elif isinstance(message, RequestVote | PreVote):
+        election.refuse_stale(raft, message)
+
+
+def _hear_leader(raft: Raft, leader: int) -> None:
+    """Follow whoever leads this term (§5.2), and wait anew."""
+    assert raft.role is not Role.LEADER, "two leaders in one term"
+    if raft.role is not Role.FOLLOWER or raft.leader_id != leader:
+        become_follower(raft, raft.current_term, leader)
+    raft.election_elapsed = 0
+    raft.lease_guard = raft.clock + raft.config.election_ticks_min

@@ -1,0 +1,210 @@
+"""Snapshots in both directions, and cutting the log (§7, Figure 13).
+
+The state belongs to the driver and so do the bytes of its chunks; here is only which snapshot,
+which offset, when to send again, and when the log may start anew behind it. The follower's commit
+and applied index move when the snapshot is durable, never before (mission row 14).
+"""
+
+from messages.raft import (
+    NOBODY,
+    AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
+    Snapshot,
+)
+from raft import membership
+from raft.progress import Progress, Sending
+from raft.state import Raft, Receiving, Role, send, send_when_durable
+
+
+def state_saved(raft: Raft, index: int) -> None:
+    """The state machine is durable up to index: cut the log as far as nobody needs it (D11)."""
+    assert index <= raft.last_applied
+    if index <= raft.saved_index:
+        return
+    raft.saved_index = index
+    cut = min(index, _needed_behind(raft))
+    if cut > raft.log.truncated_index:
+        membership.forget_until(raft, cut)
+        raft.log.compact_to(cut)
+
+
+def base(raft: Raft) -> Snapshot:
+    """Where the log starts, with the membership there."""
+    index = raft.log.truncated_index
+    return Snapshot(index, raft.log.truncated_term, membership.membership_at(raft, index))
+
+
+def begin_sending(raft: Raft, progress: Progress) -> None:
+    """What the follower needs is compacted away; a silent one waits until it is heard again."""
+    if not progress.recent_active:
+        return
+    index = raft.saved_index
+    term = raft.log.term_at(index)
+    assert term is not None and index >= raft.log.truncated_index
+    progress.become_snapshot(Snapshot(index, term, membership.membership_at(raft, index)))
+
+
+def wanted_chunks(raft: Raft) -> list[InstallSnapshot]:
+    """The chunks to be read and sent now, one a follower, within its window."""
+    wanted = []
+    for server, progress in raft.progress.items():
+        install = progress.install
+        if install is None or install.wanted or install.all_sent:
+            continue
+        if install.sent_offset - install.acked_offset < raft.config.snapshot_window_bytes:
+            install.wanted = True
+            head = (raft.group, raft.server_id, server, raft.current_term)
+            wanted.append(
+                InstallSnapshot(*head, *install.snapshot, install.sent_offset, b"", False)
+            )
+    return wanted
+
+
+def snapshot_sent(raft: Raft, message: InstallSnapshot) -> None:
+    """The driver sent this chunk; one that was asked for in other times changes nothing."""
+    progress = raft.progress.get(message.target)
+    install = progress.install if progress else None
+    if install is None or not install.wanted or message.term != raft.current_term:
+        return
+    known = (install.snapshot.last_included_index, install.sent_offset)
+    if (message.last_included_index, message.offset) == known:
+        install.sent_offset += len(message.data)
+        install.all_sent = message.done
+        install.wanted = False
+
+
+def snapshot_failed(raft: Raft, peer: int) -> None:
+    """The driver cannot read the snapshot for peer any more, or peer's did not verify here."""
+    progress = raft.progress.get(peer)
+    if progress and progress.sending is Sending.SNAPSHOT:
+        progress.become_probe()
+    receiving = raft.receiving
+    if receiving and receiving.source == peer and not receiving.verified:
+        raft.receiving = None
+        _reply(raft, peer, receiving.snapshot.last_included_index, 0)
+
+
+def on_install_snapshot_reply(raft: Raft, message: InstallSnapshotReply) -> None:
+    """Go on from what has arrived; less than before means that the follower starts over."""
+    progress = raft.progress[message.source]
+    install = progress.install
+    if install is None or install.snapshot.last_included_index != message.last_included_index:
+        return
+    if message.next_offset > install.sent_offset:
+        return  # of another sending of the same snapshot
+    if message.next_offset < install.acked_offset:
+        install.rewind(message.next_offset)
+    elif message.next_offset > install.acked_offset:
+        install.acked_offset = message.next_offset
+        install.idle_ticks = 0
+
+
+def on_tick(raft: Raft) -> None:
+    """Chunks or their answers were lost: send again from what is known to have arrived."""
+    for progress in raft.progress.values():
+        install = progress.install
+        if install is not None:
+            install.idle_ticks += 1
+            if install.idle_ticks >= raft.config.snapshot_retry_ticks:
+                install.rewind(install.acked_offset)
+
+
+def on_install_snapshot(raft: Raft, message: InstallSnapshot) -> None:
+    """Take the next chunk in order (Figure 13); what we have already is acknowledged instead."""
+    index, term = message.last_included_index, message.last_included_term
+    if raft.receiving is not None and raft.receiving.verified:
+        return  # it is being installed; the leader will hear where we stand afterwards
+    if index <= raft.commit_index or raft.log.term_at(index) == term:
+        raft.receiving = None
+        raft.commit_index = max(raft.commit_index, index)
+        acknowledge(raft, message.source, raft.commit_index)
+        return
+    receiving = _receiving_for(raft, message)
+    if receiving is None or message.offset != receiving.next_offset or receiving.complete:
+        _reply(raft, message.source, index, receiving.next_offset if receiving else 0)
+        return
+    raft.received.append(message)
+    receiving.next_offset += len(message.data)
+    receiving.complete = message.done
+    _reply(raft, message.source, index, receiving.next_offset)
+
+
+def snapshot_staged(raft: Raft, last_included_index: int) -> None:
+    """The driver holds all bytes of that snapshot and they verify: the next write installs it."""
+    receiving = raft.receiving
+    if receiving is None or not receiving.complete:
+        return
+    snapshot = receiving.snapshot
+    if snapshot.last_included_index != last_included_index:
+        return
+    term = raft.log.term_at(last_included_index)
+    if last_included_index <= raft.commit_index or term == snapshot.last_included_term:
+        raft.receiving = None  # the log has come that far meanwhile
+    else:
+        receiving.verified = True
+
+
+def finish_install(raft: Raft, snapshot: Snapshot) -> None:
+    """It is durable: state, log and membership start behind it (Figure 13, steps 7 and 8)."""
+    assert raft.receiving is not None and raft.receiving.snapshot == snapshot
+    index = snapshot.last_included_index
+    assert index > raft.commit_index
+    raft.receiving = None
+    raft.log.reset(index, snapshot.last_included_term)
+    membership.restart_from(raft, snapshot)
+    raft.commit_index = raft.handed_index = raft.last_applied = raft.saved_index = index
+    raft.writing_last = index
+    if raft.leader_id != NOBODY and raft.role is not Role.LEADER:
+        acknowledge(raft, raft.leader_id, index)
+
+
+def acknowledge(raft: Raft, leader: int, match_index: int) -> None:
+    """Tell the leader that all up to match_index agrees, but not before it is durable (D2)."""
+    head = (raft.group, raft.server_id, leader, raft.current_term)
+    reply = AppendEntriesReply(*head, True, match_index, match_index, 0)
+    if match_index <= raft.log.stable_index:
+        send(raft, reply)
+    else:
+        send_when_durable(raft, reply)
+
+
+def _needed_behind(raft: Raft) -> int:
+    """The log after this index may still be needed by a follower that is not too far behind.
+
+    Who does not lead cannot know, and keeps a little for the day it does.
+    """
+    needed = raft.last_applied - raft.config.log_trailing_entries
+    for progress in raft.progress.values():
+        if progress.install is not None:
+            needed = min(needed, progress.install.snapshot.last_included_index)
+        elif progress.recent_active:
+            needed = min(needed, progress.match_index)
+    return max(needed, _too_far_behind(raft))
+
+
+def _too_far_behind(raft: Raft) -> int:
+    """Up to here the log weighs more than is kept for anyone."""
+    log = raft.log
+    excess = log.bytes_between(log.truncated_index, log.last_index)
+    excess -= raft.config.log_behind_bytes_max
+    if excess <= 0:
+        return log.truncated_index
+    return log.last_within(log.truncated_index + 1, log.last_index, excess)
+
+
+def _receiving_for(raft: Raft, message: InstallSnapshot) -> Receiving | None:
+    """The reception this chunk belongs to; a first chunk of another snapshot begins anew."""
+    snapshot = Snapshot(message.last_included_index, message.last_included_term, message.membership)
+    receiving = raft.receiving
+    if receiving and (receiving.source, receiving.snapshot) == (message.source, snapshot):
+        return receiving
+    if message.offset:
+        return None
+    raft.receiving = Receiving(message.source, snapshot)
+    return raft.receiving
+
+
+def _reply(raft: Raft, leader: int, last_included_index: int, next_offset: int) -> None:
+    head = (raft.group, raft.server_id, leader, raft.current_term)
+    send(raft, InstallSnapshotReply(*head, last_included_index, next_offset))
