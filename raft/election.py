@@ -1,4 +1,4 @@
-"""Elections: who asks, who votes, and when a leader must doubt itself (§5.2, §5.4.1, thesis §9.6)."""
+"""Who asks for votes, who gives them, and when a leader must doubt itself (§5.2, §5.4.1)."""
 
 from messages.raft import (
     NOBODY,

@@ -68,7 +68,7 @@ class Log:
         return tuple(self._entries[first - self.truncated_index - 1 : last - self.truncated_index])
 
     def last_within(self, first: int, last: int, bytes_max: int) -> int:
-        """How far entries from first on fit into bytes_max; at least first, so that all can move."""
+        """How far entries from first on fit into bytes_max; one always does, so all can move."""
         assert self.truncated_index < first <= last <= self.last_index
         allowed = self._end(first - 1) + bytes_max
         fitting = bisect_right(self._ends, allowed, first - self.truncated_index - 1)

@@ -69,10 +69,10 @@ def _next_write(raft: Raft) -> Write | None:
     log = raft.log
     installing = raft.receiving.snapshot if raft.receiving and raft.receiving.verified else None
     cut = log.truncated_index > raft.durable_base and not installing
-    if not (installing or cut or log.stable_index < log.last_index):
-        if raft.hard_state_is_durable:
-            raft.outbox += _take_waiting(raft)  # all they promise is durable already
-            return None
+    dirty = installing or cut or log.stable_index < log.last_index
+    if not dirty and raft.hard_state_is_durable:
+        raft.outbox += _take_waiting(raft)  # all they promise is durable already
+        return None
     entries = () if installing else log.between(log.stable_index + 1, log.last_index)
     raft.write_number += 1
     raft.writing_last = log.stable_index + len(entries)
