@@ -165,8 +165,15 @@ def _check_together(message: Message) -> None:
     if type(message) is AppendEntries:
         if message.entries and message.entries[-1].term > message.term:  # they ascend
             raise CodecError("an entry of a term later than its leader's")
-    elif type(message) is InstallSnapshot and not message.data and not message.done:
-        raise CodecError("an empty chunk that is not the last")
+        if message.entries and message.entries[0].term < message.prev_log_term:
+            raise CodecError("an entry of an earlier term than the one before it")
+    elif type(message) is InstallSnapshot:
+        if not message.data and not message.done:
+            raise CodecError("an empty chunk that is not the last")
+        if not message.membership.voters:
+            raise CodecError("a snapshot of a group in which nobody votes")
+        if message.last_included_term > message.term:
+            raise CodecError("a snapshot of a term later than its leader's")
 
 
 def _read_entries(value: object) -> tuple[Entry, ...]:
@@ -192,7 +199,8 @@ def _read_entries(value: object) -> tuple[Entry, ...]:
 def _check_payload(kind: int, payload: bytes) -> None:
     """Only a command's payload is opaque."""
     if kind == MEMBERSHIP:
-        decode_membership(payload)
+        if not decode_membership(payload).voters:
+            raise CodecError("a membership in which nobody votes")
     elif kind != NOOP or payload:
         raise CodecError("an unknown kind of entry, or a no-op with a payload")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from messages.codec import ENTRY_BYTES_MAX
 from messages.raft import (
     COMMAND,
     NOBODY,
@@ -122,6 +123,8 @@ def propose(raft: Raft, payloads: Sequence[bytes]) -> Proposed | Refusal:
         return Refusal.NOT_LEADER
     if raft.transferee:
         return Refusal.TRANSFERRING
+    if any(len(payload) > ENTRY_BYTES_MAX for payload in payloads):
+        return Refusal.TOO_LARGE
     waiting = raft.log.bytes_between(raft.commit_index, raft.log.last_index)
     if waiting and waiting + sum(map(len, payloads)) > raft.config.uncommitted_bytes_max:
         return Refusal.OVERLOADED
@@ -139,6 +142,8 @@ def step(raft: Raft, message: Message) -> None:
     """Receive one message; whatever is late, repeated, or not for us changes nothing."""
     if message.group != raft.group or message.target != raft.server_id:
         return
+    if message.source == raft.server_id:
+        return  # nobody speaks for us: our own vote and log count when they are durable (D1, D2)
     if _is_disruptive(raft, message):
         return
     if message.term > raft.current_term:
@@ -181,8 +186,9 @@ def _is_disruptive(raft: Raft, message: Message) -> bool:
     """A campaign while a leader is heard, or by a removed server, must not raise terms (M2, M7)."""
     if not isinstance(message, RequestVote | PreVote) or message.term < raft.current_term:
         return False
-    if message.source in membership.membership_at(raft, raft.commit_index).removed:
-        return True
+    known = membership.membership_at(raft, raft.commit_index)
+    if message.source in known.removed and message.source not in known.outgoing:
+        return True  # not while it still votes: it may be the only one that wins both majorities
     if isinstance(message, RequestVote) and message.leadership_transfer:
         return False
     return election.hears_leader(raft)

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from messages.codec import MEMBERS_MAX, REMOVED_MAX, decode_membership, encode_membership
+from messages.codec import (
+    INTEGER_MAX,
+    MEMBERS_MAX,
+    REMOVED_MAX,
+    decode_membership,
+    encode_membership,
+)
 from messages.raft import MEMBERSHIP, AppendEntriesReply, Entry, Membership, Snapshot
 from raft.progress import Progress, Sending
 from raft.quorum import joint_committed_index
@@ -75,7 +81,13 @@ def propose_membership(raft: Raft, changes: Sequence[Change]) -> Proposed | Refu
 
 
 def leave_joint(raft: Raft) -> None:
-    """A leader ends a joint membership once that is committed, whoever began it."""
+    """A leader ends a joint membership once that is committed, whoever began it.
+
+    Not while it hands over: the transferee, asked to campaign already, would lack that entry and
+    lose. Whoever leads then, it or again this one (raft/transfer.py), ends it.
+    """
+    if raft.transferee:
+        return
     index, membership = raft.memberships[-1]
     if membership.outgoing and index <= raft.commit_index:
         append_own(raft, MEMBERSHIP, (encode_membership(left(membership)),))
@@ -175,7 +187,7 @@ def _is_caught_up(raft: Raft, voter: int) -> bool:
 
 
 def _refusal(action: Action, server: int, known: set[int], removed: set[int]) -> Refusal | None:
-    if server <= 0:
+    if not 0 < server <= INTEGER_MAX:
         return Refusal.INVALID_ID
     if action is Action.REMOVE:
         return None  # of an absent server nothing is left to do

@@ -31,8 +31,8 @@ class SnapshotSending:
     all_sent: bool = False
     idle_ticks: int = 0
 
-    def rewind(self, offset: int) -> None:
-        """Send again from there on."""
+    def resume(self, offset: int) -> None:
+        """Send from there on, whatever was sent before."""
         self.acked_offset = self.sent_offset = offset
         self.wanted = self.all_sent = False
         self.idle_ticks = 0

@@ -53,11 +53,13 @@ def begin_round(raft: Raft) -> None:
 def broadcast_heartbeat(raft: Raft) -> None:
     """Tell everyone that we lead, under a new round number; each hears of commits it can have."""
     raft.round_number += 1
-    raft.rounds_sent.append((raft.round_number, raft.clock))
+    if raft.config.lease_reads:
+        raft.rounds_sent.append((raft.round_number, raft.clock))
     raft.progress[raft.server_id].read_round = raft.round_number
     for server in raft.progress:
         if server != raft.server_id:
             send_heartbeat(raft, server, raft.round_number)
+    _confirm(raft)  # where we are a majority nobody else will
 
 
 def send_heartbeat(raft: Raft, server: int, number: int) -> None:

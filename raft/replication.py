@@ -4,6 +4,7 @@ Handlers only note what is known; appends leave when the driver asks for its dut
 so a busy leader sends each follower one message for all that came in during a turn.
 """
 
+from messages.codec import ENTRIES_MAX
 from messages.raft import (
     NOBODY,
     AppendEntries,
@@ -31,15 +32,14 @@ def send_appends(raft: Raft) -> None:
 
 def _send_to(raft: Raft, server: int, progress: Progress) -> None:
     config = raft.config
+    if progress.next_index <= raft.log.truncated_index:
+        snapshot.begin_sending(raft, progress)
+        return
     while not progress.is_paused(config.inflight_messages_max, config.inflight_bytes_max):
-        if progress.next_index <= raft.log.truncated_index:
-            snapshot.begin_sending(raft, progress)
-            return
         if progress.next_index > raft.log.last_index:
             break
-        last = raft.log.last_within(
-            progress.next_index, raft.log.last_index, config.append_bytes_max
-        )
+        last = min(raft.log.last_index, progress.next_index + ENTRIES_MAX - 1)
+        last = raft.log.last_within(progress.next_index, last, config.append_bytes_max)
         _send_append(raft, server, progress, last)
     if progress.probe_due and progress.sending is not Sending.SNAPSHOT:
         # Nothing new, or a full window that may be lost: without entries it asks where we stand.
@@ -122,6 +122,8 @@ def _on_success(raft: Raft, progress: Progress, match_index: int) -> None:
     agreed = match_index == progress.match_index >= raft.log.truncated_index
     if agreed and progress.sending is not Sending.REPLICATE:
         progress.become_replicate()
+    elif progress.install and progress.install.snapshot.last_included_index <= match_index:
+        progress.become_probe()  # it has this snapshot, but what follows is gone meanwhile
     if news:
         advance_commit(raft)
         transfer.try_timeout_now(raft)
@@ -136,10 +138,13 @@ def on_heartbeat(raft: Raft, message: Heartbeat) -> None:
 
 
 def on_heartbeat_reply(raft: Raft, message: HeartbeatReply) -> None:
-    """A follower that answers but lacks something is asked again: an append may have been lost."""
+    """A follower that answers but lacks something is asked again: an append may have been lost.
+
+    So is one that lacks nothing while we probe: else it would wait a heartbeat for the next entry.
+    """
     reads.on_heartbeat_reply(raft, message)
     progress = raft.progress[message.source]
-    if progress.match_index < raft.log.last_index:
+    if progress.match_index < raft.log.last_index or progress.sending is Sending.PROBE:
         progress.probe_due = True
 
 

@@ -37,7 +37,7 @@ def base(raft: Raft) -> Snapshot:
 
 def begin_sending(raft: Raft, progress: Progress) -> None:
     """What the follower needs is compacted away; a silent one waits until it is heard again."""
-    if not progress.recent_active:
+    if progress.sending is Sending.SNAPSHOT or not progress.recent_active:
         return
     index = raft.saved_index
     term = raft.log.term_at(index)
@@ -86,15 +86,17 @@ def snapshot_failed(raft: Raft, peer: int) -> None:
 
 
 def on_install_snapshot_reply(raft: Raft, message: InstallSnapshotReply) -> None:
-    """Go on from what has arrived; less than before means that the follower starts over."""
+    """Go on from what has arrived; less than before means that the follower starts over.
+
+    More than was sent means that we went back too far, for a reply that was late or a silence.
+    Ignoring it would be wrong: the follower names that offset only, whatever else we send.
+    """
     progress = raft.progress[message.source]
     install = progress.install
     if install is None or install.snapshot.last_included_index != message.last_included_index:
         return
-    if message.next_offset > install.sent_offset:
-        return  # of another sending of the same snapshot
-    if message.next_offset < install.acked_offset:
-        install.rewind(message.next_offset)
+    if not install.acked_offset <= message.next_offset <= install.sent_offset:
+        install.resume(message.next_offset)
     elif message.next_offset > install.acked_offset:
         install.acked_offset = message.next_offset
         install.idle_ticks = 0
@@ -107,7 +109,7 @@ def on_tick(raft: Raft) -> None:
         if install is not None:
             install.idle_ticks += 1
             if install.idle_ticks >= raft.config.snapshot_retry_ticks:
-                install.rewind(install.acked_offset)
+                install.resume(install.acked_offset)
 
 
 def on_install_snapshot(raft: Raft, message: InstallSnapshot) -> None:

@@ -37,6 +37,7 @@ class Refusal(Enum):
 
     NOT_LEADER = "not the leader"
     OVERLOADED = "too much is waiting already"
+    TOO_LARGE = "a payload is larger than any server takes"
     TRANSFERRING = "leadership is being handed over"
     NOT_READY = "this term has not committed anything yet"
     CHANGE_PENDING = "another membership change is not committed yet"

@@ -4,6 +4,7 @@ It has a deadline (M9): after that the old leader goes on and proposals flow aga
 """
 
 from messages.raft import NOBODY, TimeoutNow, TransferLeader
+from raft import membership
 from raft.state import Raft, Refusal, Role, send
 
 
@@ -46,6 +47,7 @@ def on_tick(raft: Raft) -> None:
     overdue = raft.transfer_elapsed >= raft.config.transfer_ticks_max
     if overdue or raft.transferee not in raft.membership.voters:
         abort(raft)
+        membership.leave_joint(raft)
 
 
 def abort(raft: Raft) -> None:

@@ -14,13 +14,14 @@ MAY_IMPORT = {
     "messages": {"msgpack"},
     "raft": {"messages"},
     "kv": {"messages"},
-    "storage": {"messages", "lmdb"},
+    "storage": {"messages", "lmdb", "zstandard"},
     "verify": {"messages", "raft", "kv", "storage"},
     "actors": {"messages", "raft", "kv", "storage", "zmq"},
 }
 """Beside itself and the standard library; bench and tests may import anything."""
 
 LAYERS = [
+    "driver",
     "core",
     "ready",
     "election",

@@ -1,0 +1,86 @@
+"""One frame between two nodes: of which cluster, from whom to whom, and all messages of a turn.
+
+Every frame says so, not only the first: after a disk was swapped or an address reused, a node must
+not be heard in a cluster that is not its own (D12).
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, cast
+
+import msgpack
+
+from messages.codec import ENTRIES_MAX, FRAME_BYTES_MAX, CodecError, decode, encode
+from messages.raft import Message
+
+VERSION = 1
+"""Of the protocol between nodes; a frame of another version is refused."""
+
+ENVELOPE_BYTES_MAX = 2 * FRAME_BYTES_MAX
+"""A longer frame is refused; the sender closes one as soon as it passes half of that."""
+
+CLUSTER_BYTES_MAX = 256
+
+
+class Envelope(NamedTuple):
+    """What a frame says of itself; its messages are still bytes."""
+
+    version: int
+    cluster: str
+    source: int
+    target: int
+    messages: tuple[bytes, ...]
+
+
+def seal(cluster: str, source: int, target: int, messages: Iterable[Message]) -> Iterator[bytes]:
+    """The frames that carry these messages, in order; nearly always one."""
+    gathered: list[bytes] = []
+    size = 0
+    for message in messages:
+        gathered.append(encode(message))
+        size += len(gathered[-1])
+        if size >= FRAME_BYTES_MAX or len(gathered) == ENTRIES_MAX:
+            yield _pack(Envelope(VERSION, cluster, source, target, tuple(gathered)))
+            gathered, size = [], 0
+    if gathered:
+        yield _pack(Envelope(VERSION, cluster, source, target, tuple(gathered)))
+
+
+def unseal(frame: bytes) -> Envelope:
+    """The envelope in these bytes, checked, its messages not yet."""
+    if len(frame) > ENVELOPE_BYTES_MAX:
+        raise CodecError("over ENVELOPE_BYTES_MAX")
+    try:
+        found = msgpack.unpackb(
+            frame,
+            use_list=False,
+            max_array_len=ENTRIES_MAX,
+            max_bin_len=FRAME_BYTES_MAX,
+            max_str_len=CLUSTER_BYTES_MAX,
+            max_map_len=0,
+            max_ext_len=0,
+        )
+    except ValueError as error:
+        raise CodecError("not msgpack, or not within bounds") from error
+    if type(found) is not tuple or len(found) != len(Envelope._fields):
+        raise CodecError("not an envelope")
+    version, cluster, source, target, messages = found
+    if version != VERSION or type(cluster) is not str or type(messages) is not tuple:
+        raise CodecError("an envelope of another version, or of another shape")
+    if type(source) is not int or type(target) is not int:
+        raise CodecError("an envelope without a sender or a receiver")
+    if not all(type(message) is bytes for message in messages):
+        raise CodecError("a message is not bin")
+    return Envelope(*found)
+
+
+def opened(envelope: Envelope) -> list[Message]:
+    """Its messages, each checked, and each from and to whom the envelope says."""
+    messages = [decode(message) for message in envelope.messages]
+    head = (envelope.source, envelope.target)
+    if any((message.source, message.target) != head for message in messages):
+        raise CodecError("a message under another name than its envelope")
+    return messages
+
+
+def _pack(envelope: Envelope) -> bytes:
+    return cast("bytes", msgpack.packb(envelope))

@@ -1,0 +1,168 @@
+"""The driver that every shell shares: what a node's other actors say, in; what they must do, out.
+
+It keeps the promises that core.py asks of a driver, so that a real node and a simulated one cannot
+keep them differently: one write at a time, its messages only when it is durable, a snapshot's state
+before its log.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from messages.local import (
+    Applied,
+    AskMarks,
+    AskRead,
+    ChunkRead,
+    Committed,
+    Handover,
+    InstallState,
+    Marks,
+    ProposalRefused,
+    Propose,
+    Proposed,
+    ReadAt,
+    ReadChunk,
+    RoleIs,
+    SnapshotUnavailable,
+    Space,
+    StageChunk,
+    Staged,
+    StagingFailed,
+    StateInstalled,
+    StateSaved,
+    ToRaft,
+    ToServer,
+    WriteLog,
+    Written,
+)
+from messages.raft import NOBODY, Message
+from raft import core, transfer
+from raft.state import Proposed as ProposedAt
+from raft.state import Raft, Ready, Write
+
+
+class Turn(NamedTuple):
+    """What one turn of the loop sends out; messages to peers in order, each to its target."""
+
+    to_peers: list[Message]
+    to_server: list[ToServer]
+    to_writer: list[WriteLog]
+
+
+class Driver:
+    """One group's Raft among the actors of its node."""
+
+    def __init__(self, raft: Raft) -> None:
+        self.raft = raft
+        self._write: Write | None = None  # the one in flight
+        self._has_space = True
+        self._turn = Turn([], [], [])
+
+    def on_peer(self, message: Message) -> None:
+        """A server of this group said something."""
+        core.step(self.raft, message)
+
+    def tick(self) -> None:
+        """One unit of time has passed."""
+        core.tick(self.raft)
+
+    def on_local(self, message: ToRaft) -> None:
+        """An actor of this node said something."""
+        HANDLERS[type(message)](self, message)
+
+    def turn(self) -> Turn:
+        """Everything to be sent now; call it after all that waited was handed in."""
+        self._do(core.ready(self.raft))
+        done, self._turn = self._turn, Turn([], [], [])
+        return done
+
+    def _do(self, duties: Ready) -> None:
+        to_peers, to_server, to_writer = self._turn
+        if duties.soft_state is not None:
+            role, leader_id, term = duties.soft_state
+            to_server.append(RoleIs(role.value, leader_id, term))
+        to_peers += duties.messages
+        if duties.write is not None:
+            self._write = duties.write
+            if duties.write.snapshot is not None:
+                to_server.append(InstallState(duties.write.snapshot))
+            else:
+                to_writer.append(_write_log(duties.write))
+        to_server += map(StageChunk, duties.received)
+        to_server += map(ReadChunk, duties.wanted)
+        if duties.committed is not None:
+            to_server.append(Committed(*duties.committed))
+        to_server += [ReadAt(*found) for found in duties.reads]
+
+    def on_propose(self, message: Propose) -> None:
+        """Append it, or say why not."""
+        if not self._has_space:
+            self._turn.to_server.append(ProposalRefused(message.number, "DISK_FULL"))
+            return
+        found = core.propose(self.raft, (message.payload,))
+        if isinstance(found, ProposedAt):
+            answer = Proposed(message.number, found.term, found.first_index)
+            self._turn.to_server.append(answer)
+        else:
+            self._turn.to_server.append(ProposalRefused(message.number, found.name))
+
+    def on_ask_read(self, message: AskRead) -> None:
+        """Find an index, or say at once that it must be asked again."""
+        if core.read(self.raft, message.context, lease=message.lease):
+            self._turn.to_server.append(ReadAt(message.context, None))
+
+    def on_ask_marks(self, _: AskMarks) -> None:
+        """How far the log is."""
+        log = self.raft.log
+        marks = Marks(self.raft.commit_index, log.last_index, log.truncated_index)
+        self._turn.to_server.append(marks)
+
+    def on_handover(self, message: Handover) -> None:
+        """Hand leadership over, if there is anybody."""
+        target = message.target or transfer.best_successor(self.raft)
+        if target != NOBODY:
+            core.transfer_leader(self.raft, target)
+
+    def on_chunk_read(self, message: ChunkRead) -> None:
+        """The chunk is complete: send it."""
+        self._turn.to_peers.append(message.chunk)
+        core.snapshot_sent(self.raft, message.chunk)
+
+    def on_state_installed(self, _: StateInstalled) -> None:
+        """Now the log may start behind the snapshot; before, a crash would have lost the state."""
+        assert self._write is not None and self._write.snapshot is not None
+        self._turn.to_writer.append(_write_log(self._write))
+
+    def on_written(self, message: Written) -> None:
+        """The write is durable: its messages may leave, and it counts."""
+        write, self._write = self._write, None
+        assert write is not None and write.number == message.number
+        self._turn.to_peers.extend(write.messages)
+        core.persisted(self.raft, write)
+
+    def on_space(self, message: Space) -> None:
+        """Without room proposals are refused; what was agreed, votes and heartbeats go on (O1)."""
+        self._has_space = message.is_left
+        self._turn.to_server.append(message)
+
+
+def _write_log(write: Write) -> WriteLog:
+    number, hard_state, snapshot, base, first_index, entries, _ = write
+    return WriteLog(number, hard_state, snapshot, base, first_index, entries)
+
+
+HANDLERS: dict[type, Callable[[Driver, Any], None]] = {
+    Propose: Driver.on_propose,
+    AskRead: Driver.on_ask_read,
+    AskMarks: Driver.on_ask_marks,
+    Handover: Driver.on_handover,
+    ChunkRead: Driver.on_chunk_read,
+    StateInstalled: Driver.on_state_installed,
+    Written: Driver.on_written,
+    Space: Driver.on_space,
+    Applied: lambda driver, message: core.applied(driver.raft, message.applied_index),
+    StateSaved: lambda driver, message: core.state_saved(driver.raft, message.saved_index),
+    SnapshotUnavailable: lambda driver, message: core.snapshot_failed(driver.raft, message.peer),
+    Staged: lambda driver, message: core.snapshot_staged(driver.raft, message.last_included_index),
+    StagingFailed: lambda driver, message: core.snapshot_failed(driver.raft, message.source),
+}

@@ -1,0 +1,117 @@
+"""Plant one bug in a copy of the source and see who catches it: tests first, then worlds."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tests.mutants.mutant import SIMULATION, Mutant, plant
+
+ROOT = Path(__file__).parent.parent.parent
+COPIED = ("messages", "raft", "kv", "verify", "bench", "tests", "docs", "pyproject.toml")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "mutants", "test_proofs.py", "test_tidy.py")
+
+PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:pytest_cov")
+TESTS = ("tests/paper", "tests/unit", "tests/test_scenarios.py")
+TEST_SECONDS_MAX = 180
+WORLD_SECONDS_MAX = 5
+
+
+class Outcome(Enum):
+    """How a command ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    HUNG = "hung"  # was cut off at its deadline: a bug that stops the world is noticed too
+
+
+class Verdict(NamedTuple):
+    """Who caught a mutant, or nobody, and how long the hunt took."""
+
+    mutant: Mutant
+    catcher: str | None
+    seconds: float
+
+
+class BrokenHuntError(Exception):
+    """A command failed for a reason that says nothing about any mutant."""
+
+
+def check_unbugged(mutants: Iterable[Mutant], seeds_first: int) -> None:
+    """Let the expected catchers find nothing where nothing is planted."""
+    catchers = {mutant.catcher for mutant in mutants}
+    nodes = sorted(catchers - {SIMULATION})
+    with TemporaryDirectory(prefix="kvorum-unbugged-") as folder:
+        tree = _copied(Path(folder))
+        if nodes and _run_tests(tree, *nodes) is not Outcome.PASSED:
+            raise BrokenHuntError("an expected catcher fails without any bug")
+        if SIMULATION in catchers and _run_worlds(tree, seeds_first) is not Outcome.PASSED:
+            raise BrokenHuntError("the simulation fails without any bug")
+
+
+def hunt(mutant: Mutant, seeds_first: int, seeds_max: int) -> Verdict:
+    """Let the expected catcher try, and only if it fails every test, then very many worlds."""
+    started = time.monotonic()
+    with TemporaryDirectory(prefix="kvorum-mutant-") as folder:
+        tree = _copied(Path(folder))
+        plant(mutant, tree)
+        catcher = _caught_by(mutant, tree, seeds_first, seeds_max)
+    return Verdict(mutant, catcher, time.monotonic() - started)
+
+
+def _caught_by(mutant: Mutant, tree: Path, seeds_first: int, seeds_max: int) -> str | None:
+    if mutant.catcher == SIMULATION:
+        expected = _run_worlds(tree, seeds_first)
+    else:
+        expected = _run_tests(tree, mutant.catcher)
+    if expected is not Outcome.PASSED:
+        return mutant.catcher if expected is Outcome.FAILED else f"{mutant.catcher} (hung)"
+    if _run_tests(tree, *TESTS) is not Outcome.PASSED:
+        return "another test"
+    if _run_worlds(tree, seeds_max) is not Outcome.PASSED:
+        return f"{SIMULATION} of {seeds_max} worlds"
+    return None
+
+
+def _run_tests(tree: Path, *nodes: str) -> Outcome:
+    return _run(tree, TEST_SECONDS_MAX, *PYTEST, *nodes)
+
+
+def _run_worlds(tree: Path, seeds: int) -> Outcome:
+    return _run(tree, seeds * WORLD_SECONDS_MAX, "verify.simulate", f"--seeds={seeds}")
+
+
+def _run(tree: Path, seconds_max: int, *command: str) -> Outcome:
+    try:
+        done = subprocess.run(
+            (sys.executable, "-B", "-m", *command),
+            cwd=tree,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds_max,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Outcome.HUNG
+    if done.returncode not in {0, 1}:  # such as 4, pytest's for a test that does not exist
+        raise BrokenHuntError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
+    return Outcome.FAILED if done.returncode else Outcome.PASSED
+
+
+def _copied(folder: Path) -> Path:
+    """The source as it stands, without what judges neither raft/ nor messages/."""
+    tree = folder / "kvorum"
+    tree.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=LEFT_OUT)
+        elif source.exists():
+            shutil.copy2(source, tree / name)
+    return tree

@@ -1,0 +1,50 @@
+"""What a crash keeps: a server's disk, written in transactions that happen or do not (LMDB)."""
+
+from messages.raft import NOBODY, Entry, HardState, Snapshot
+from raft.state import Saved, Write
+from verify.machine import State
+
+
+class Disk:
+    """Everything that one server finds again after a crash; entries start behind base."""
+
+    __slots__ = ("base", "entries", "hard_state", "state")
+
+    def __init__(self, base: Snapshot) -> None:
+        self.hard_state = HardState(0, NOBODY, 0)
+        self.base = base
+        self.entries: list[Entry] = []
+        self.state = State()
+
+    @property
+    def last_index(self) -> int:
+        """The index of the last entry that is durable here."""
+        return self.base.last_included_index + len(self.entries)
+
+    def term_at(self, index: int) -> int | None:
+        """The term of the durable entry there; None where there is none, or not any more."""
+        place = index - self.base.last_included_index
+        if place == 0:
+            return self.base.last_included_term
+        return self.entries[place - 1].term if 0 < place <= len(self.entries) else None
+
+    def holds(self, index: int, term: int) -> bool:
+        """Whether that entry is durable here, itself or within the state behind the log."""
+        return index <= self.base.last_included_index or self.term_at(index) == term
+
+    def store(self, write: Write, installed: State | None) -> None:
+        """Make all of a write durable at once; installed is the state of its snapshot."""
+        if write.snapshot is not None:
+            assert installed is not None
+            self.base, self.entries, self.state = write.snapshot, [], installed
+        if write.entries:
+            del self.entries[write.first_index - self.base.last_included_index - 1 :]
+            self.entries += write.entries
+        if write.base is not None:
+            del self.entries[: write.base.last_included_index - self.base.last_included_index]
+            self.base = write.base
+        self.hard_state = write.hard_state
+
+    def saved(self) -> Saved:
+        """What a server finds here when it starts."""
+        return Saved(self.hard_state, self.base, tuple(self.entries), self.state.last_applied)

@@ -1,0 +1,123 @@
+"""Who lets the faults strike, each of its kind now and then, and ends them again."""
+
+from collections.abc import Callable
+
+from verify.cluster import Cluster
+from verify.network import Link
+from verify.swarm import units_until
+from verify.transcript import TICK
+
+
+class Nemesis:
+    """Strikes as long as it is not told to stop."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._timeline = cluster.timeline
+        self._random = cluster.timeline.random
+        self._stopped = False
+        self._strikes: dict[str, Callable[[], None]] = {
+            "crash": self._crash,
+            "crash_all": self._crash_all,
+            "pause": self._pause,
+            "cut_link": self._cut_link,
+            "cut_one_way": self._cut_one_way,
+            "partition": self._partition,
+            "isolate_leader": self._isolate_leader,
+            "stall_disk": self._stall_disk,
+            "clock": self._clock,
+            "abort_snapshot": self._abort_snapshot,
+            "unreachable": self._unreachable,
+        }
+
+    def start(self) -> None:
+        """From now on faults may strike."""
+        for kind in self._timeline.swarm.strikes:
+            self._timeline.after(self._until_next(kind), self._strike, kind)
+
+    def stop(self) -> None:
+        """No fault strikes any more; what has struck is not undone by this."""
+        self._stopped = True
+
+    def _strike(self, kind: str) -> None:
+        if self._stopped:
+            return
+        if self._cluster.running():
+            self._strikes[kind]()
+            self._timeline.facts[f"strikes: {kind}"] += 1
+        self._timeline.after(self._until_next(kind), self._strike, kind)
+
+    def _until_next(self, kind: str) -> int:
+        return units_until(self._random, self._timeline.swarm.strikes[kind])
+
+    def _some_time(self) -> int:
+        """How long a fault lasts: mostly about an election timeout, now and then much longer."""
+        return units_until(self._random, self._random.choice((2, 10, 20, 50)))
+
+    def _crash(self) -> None:
+        """At once, or in the middle of its next duties."""
+        victim = self._cluster.pick(leader=self._random.random() < 0.4)
+        if self._random.random() < 0.4:
+            victim.crash()
+        else:
+            victim.fuse = self._random.randint(1, 12)
+
+    def _crash_all(self) -> None:
+        for server in self._cluster.running():
+            server.crash()
+
+    def _pause(self) -> None:
+        victim = self._cluster.pick(leader=self._random.random() < 0.4)
+        victim.pause()
+        self._timeline.after(self._some_time(), lambda _: victim.resume())
+
+    def _cut_link(self) -> None:
+        one, other = self._pair()
+        self._cut([(one, other), (other, one)])
+
+    def _cut_one_way(self) -> None:
+        self._cut([self._pair()])
+
+    def _partition(self) -> None:
+        ids = list(self._cluster.disks)
+        self._random.shuffle(ids)
+        size = self._random.randint(1, len(ids) - 1)
+        self._separate(ids[:size], ids[size:])
+
+    def _isolate_leader(self) -> None:
+        victim = self._cluster.pick(leader=True).server_id
+        self._separate([victim], [other for other in self._cluster.disks if other != victim])
+
+    def _separate(self, ours: list[int], theirs: list[int]) -> None:
+        links = [(one, other) for one in ours for other in theirs]
+        back = [(other, one) for one, other in links]
+        self._cut(self._random.choice((links + back, links + back, links, back)))
+
+    def _cut(self, links: list[Link]) -> None:
+        self._timeline.note(0, "cut:", links)
+        cut = self._cluster.network.cut(links)
+        self._timeline.after(self._some_time(), self._mend, cut)
+
+    def _mend(self, cut: frozenset[Link]) -> None:
+        self._timeline.note(0, "mended:", sorted(cut))
+        self._cluster.network.mend(cut)
+
+    def _stall_disk(self) -> None:
+        victim = self._cluster.pick(leader=self._random.random() < 0.4)
+        self._timeline.note(victim.server_id, "its disk stalls")
+        victim.stalled_until = self._timeline.now + self._some_time()
+
+    def _clock(self) -> None:
+        victim = self._cluster.pick()
+        victim.tick_units = self._cluster.draw_clock()
+        self._timeline.note(victim.server_id, "its clock now ticks every", victim.tick_units)
+
+    def _abort_snapshot(self) -> None:
+        self._cluster.pick(leader=self._random.random() < 0.5).abort_snapshots()
+
+    def _unreachable(self) -> None:
+        self._cluster.report_unreachable()
+
+    def _pair(self) -> tuple[int, int]:
+        one, other = self._random.sample(sorted(self._cluster.disks), 2)
+        return one, other

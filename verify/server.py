@@ -1,0 +1,400 @@
+"""One life of a server: the driver around its core, from a start to the next crash.
+
+It does the duties in their order, and a crash may come between any two of them: a fuse, when lit,
+counts duties and burns out among them. What a crash keeps is on the disk.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from messages.raft import InstallSnapshot, Message
+from raft import core
+from raft.state import Committed, Raft, Ready, Role, Write
+from verify import machine
+from verify.disk import Disk
+from verify.laws import Laws
+from verify.machine import State
+from verify.network import Network
+from verify.timeline import Timeline
+
+PINNED_MAX = 4
+"""A leader keeps so many states while it sends them; the oldest is given up."""
+
+
+class Server:
+    """A core, its state machine and its driver; everything here is gone after a crash."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        network: Network,
+        laws: Laws,
+        server_id: int,
+        disk: Disk,
+        tick_units: int,
+        on_crash: Callable[["Server"], None],
+    ) -> None:
+        self.server_id = server_id
+        self.disk = disk
+        self.state = disk.state
+        self.is_alive = True
+        self.is_paused = False
+        self.fuse = 0  # so many duties until it crashes; 0: not lit
+        self.tick_units = tick_units
+        self.stalled_until = 0  # its disk
+        self.answers: dict[int, int] = {}  # to reads: the state they were answered from
+        self._timeline = timeline
+        self._network = network
+        self._laws = laws
+        self._on_crash = on_crash
+        self._inbox: list[Message] = []
+        self._turn_due = False
+        self._missed_ticks = 0
+        self._backlog: list[tuple[Callable[[Any], None], Any]] = []
+        self._writing: Write | None = None
+        self._applying: deque[Committed] = deque()
+        self._staged = bytearray()
+        self._installing = State()
+        self._pinned: dict[int, bytes] = {}
+        self._floors: dict[int, int] = {}  # of reads: what was committed when they were asked
+        self._reads: list[tuple[int, int]] = []  # (read index, context)
+        random = Random(timeline.random.getrandbits(32))
+        self.raft = core.start(0, server_id, timeline.swarm.config, random, disk.saved())
+        laws.on_start(self.raft)
+        timeline.after(timeline.random.randrange(tick_units), self._on_tick)
+        timeline.note(server_id, "starts", disk.hard_state)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it could do something now."""
+        return self.is_alive and not self.is_paused
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it runs and believes that it leads."""
+        return self.is_running and self.raft.role is Role.LEADER
+
+    # What happens to it
+
+    def receive(self, message: Message) -> None:
+        """A message has arrived; it waits for the next turn."""
+        self._inbox.append(message)
+        self._wake()
+
+    def ask(self, wish: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """A user or operator asks the core for something."""
+        answer = wish(self.raft, *arguments, **named)
+        self._timeline.note(self.server_id, f"{wish.__name__} {arguments} ->", answer)
+        self._laws.look(self.raft)
+        self._wake()
+        return answer
+
+    def read(self, context: int, *, lease: bool) -> None:
+        """A client wants to read; the answer must hold all that is committed by now."""
+        self._floors[context] = self._laws.history.last_index
+        if self.ask(core.read, context, lease=lease) is not None:
+            del self._floors[context]
+
+    def is_waiting(self, context: int) -> bool:
+        """Whether a read has no answer yet, and may still get one."""
+        return context in self._floors or any(context == at for _, at in self._reads)
+
+    def save(self) -> None:
+        """Begin to make the state durable, in the background."""
+        self._timeline.after(self._timeline.swarm.save_units, self._on_saved, self.state)
+
+    def abort_snapshots(self) -> None:
+        """The states it sends can no longer be read, and what it stages is lost."""
+        self._pinned.clear()
+        if self.raft.receiving is not None:
+            self.ask(core.snapshot_failed, self.raft.receiving.source)
+
+    def pause(self) -> None:
+        """The process stands still; its disk and its peers do not."""
+        self.is_paused = True
+        self._timeline.note(self.server_id, "pauses")
+
+    def resume(self) -> None:
+        """It goes on; first it hands in the ticks that it missed."""
+        if not self.is_alive or not self.is_paused:
+            return
+        self._timeline.note(self.server_id, "resumes, ticks missed:", self._missed_ticks)
+        self.is_paused = False
+        self._turn_due = False
+        for _ in range(self._missed_ticks):
+            core.tick(self.raft)
+            self._laws.look(self.raft)
+        self._missed_ticks = 0
+        backlog, self._backlog = self._backlog, []
+        for action, argument in backlog:
+            self._when_running(action, argument)
+        self._wake()
+
+    def heal(self) -> None:
+        """Nothing is wrong with it any more, and its disk does at last what it was told."""
+        self.fuse = 0
+        self.stalled_until = 0
+        if self._writing is not None:
+            self._timeline.after(1, self._on_durable, self._writing)
+        self.resume()
+
+    def crash(self) -> None:
+        """Only the disk is left; a write under way was durable already, or it was not."""
+        self.is_alive = False
+        self._timeline.note(self.server_id, "crashes")
+        if self._writing is not None and self._timeline.random.random() < 0.5:
+            self._store(self._writing)
+        self._on_crash(self)
+
+    # Turns
+
+    def _wake(self) -> None:
+        if not self._turn_due and not self.is_paused:
+            self._turn_due = True
+            self._timeline.after(self._timeline.swarm.turn_units, self._on_turn)
+
+    def _on_tick(self, _: object) -> None:
+        if not self.is_alive:
+            return
+        self._timeline.after(self.tick_units, self._on_tick)
+        if self.is_paused:
+            self._missed_ticks += 1
+            return
+        core.tick(self.raft)
+        self._laws.look(self.raft)
+        self._laws.check_bounds(self.raft)
+        self._turn()
+
+    def _on_turn(self, _: object) -> None:
+        if self._turn_due and self.is_alive and not self.is_paused:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Hand in everything that waits, then do what follows."""
+        self._turn_due = False
+        raft, look = self.raft, self._laws.look
+        for message in self._inbox:
+            self._timeline.note(self.server_id, "<-", message)
+            core.step(raft, message)
+            look(raft)
+        self._inbox.clear()
+        duties = core.ready(raft)
+        if self.fuse:
+            self._burn_among(duties)
+        else:
+            self._perform(duties)
+
+    def _perform(self, duties: Ready) -> None:
+        soft_state, messages, write, received, wanted, committed, reads = duties
+        if soft_state is not None:
+            self._timeline.note(self.server_id, "is now", soft_state)
+        if messages:
+            self._send(messages)
+        if write is not None:
+            self._start_write(write)
+        for chunk in received:
+            self._stage(chunk)
+        for chunk in wanted:
+            self._send_chunk(chunk)
+        if committed is not None:
+            self._start_apply(committed)
+        for read_state in reads:
+            self._on_read_state(*read_state)
+
+    def _burn_among(self, duties: Ready) -> None:
+        """Do what comes before the crash."""
+        count = count_of(duties)
+        if self.fuse > count:
+            self.fuse -= count
+            self._perform(duties)
+        else:
+            self._perform(first_of(duties, self.fuse - 1))
+            self.crash()
+
+    def _burns_out(self) -> bool:
+        """Whether the crash comes before this single duty."""
+        if self.fuse == 1:
+            self.crash()
+            return True
+        self.fuse = max(0, self.fuse - 1)
+        return False
+
+    def _send(self, messages: tuple[Message, ...]) -> None:
+        self._laws.on_send(messages)
+        self._network.send(messages)
+
+    # Its disk
+
+    def _start_write(self, write: Write) -> None:
+        assert self._writing is None, "a second write while one is in flight"
+        self._timeline.note(self.server_id, "writes", write)
+        self._writing = write
+        swarm, now = self._timeline.swarm, self._timeline.now
+        units = swarm.write_units + int(self._timeline.random.random() * swarm.write_spread_units)
+        self._timeline.after(units + max(0, self.stalled_until - now), self._on_durable, write)
+
+    def _on_durable(self, write: Write) -> None:
+        """It is on the disk now; a paused process notices only when it goes on."""
+        if self.is_alive and self._writing is write:
+            self._writing = None
+            self._store(write)
+            self._when_running(self._finish_write, write)
+
+    def _store(self, write: Write) -> None:
+        self._laws.on_write(self.server_id, write, self._installing)
+        self.disk.store(write, self._installing)
+        self._timeline.facts["writes"] += 1
+        self._timeline.facts["snapshots installed"] += write.snapshot is not None
+        self._timeline.facts["logs cut"] += write.base is not None
+
+    def _finish_write(self, write: Write) -> None:
+        messages = write.messages
+        if 0 < self.fuse <= len(messages) + 1:
+            self._send(messages[: self.fuse - 1])
+            self.crash()
+            return
+        self._timeline.note(self.server_id, "has written", write.number)
+        self._send(messages)
+        if write.snapshot is not None:
+            self.state = self._installing
+            self._applying.clear()
+        core.persisted(self.raft, write)
+        self._laws.look(self.raft)
+        self._wake()
+
+    def _on_saved(self, state: State) -> None:
+        """The state machine is durable up to here, unless a snapshot has replaced it by more."""
+        if not self.is_alive or state.last_applied <= self.disk.state.last_applied:
+            return
+        self.disk.state = state
+        if not self._burns_out():
+            self._when_running(self._finish_save, state)
+
+    def _finish_save(self, state: State) -> None:
+        self.ask(core.state_saved, state.last_applied)
+
+    def _when_running(self, action: Callable[[Any], None], argument: object) -> None:
+        if self.is_paused:
+            self._backlog.append((action, argument))
+        elif self.is_alive:
+            action(argument)
+
+    # Its state machine
+
+    def _start_apply(self, committed: Committed) -> None:
+        self._applying.append(committed)
+        units = self._timeline.swarm.apply_units
+        if units:
+            self._timeline.after(units, self._on_applied, committed)
+        else:
+            self._finish_apply(committed)
+
+    def _on_applied(self, committed: Committed) -> None:
+        if self.is_alive:
+            self._when_running(self._finish_apply, committed)
+
+    def _finish_apply(self, _: Committed) -> None:
+        if not self._applying:
+            return  # a snapshot has replaced the state
+        committed = self._applying.popleft()
+        self._laws.on_apply(self.state, committed)
+        self.state = machine.apply(self.state, committed.entries)
+        self._laws.check_state(self.state)
+        core.applied(self.raft, self.state.last_applied)
+        self._timeline.facts["applied entries"] += len(committed.entries)
+        self._laws.look(self.raft)
+        self._answer_reads()
+        self._wake()
+
+    def _on_read_state(self, context: int, read_index: int | None) -> None:
+        floor = self._floors.pop(context)
+        if read_index is None:
+            self._timeline.facts["reads given up"] += 1
+            return
+        self._laws.on_read(read_index, floor)
+        self._reads.append((read_index, context))
+        self._answer_reads()
+
+    def _answer_reads(self) -> None:
+        index = self.state.last_applied
+        for read_index, context in self._reads:
+            if read_index <= index:
+                self.answers[context] = index
+                self._timeline.facts["reads answered"] += 1
+        self._reads = [waiting for waiting in self._reads if waiting[0] > index]
+
+    # Snapshots
+
+    def _send_chunk(self, wanted: InstallSnapshot) -> None:
+        index = wanted.last_included_index
+        if wanted.offset == 0 and self.disk.state.last_applied == index:
+            padding = self._timeline.swarm.snapshot_padding
+            self._pinned[index] = machine.as_bytes(self.disk.state, padding)
+            if len(self._pinned) > PINNED_MAX:
+                del self._pinned[next(iter(self._pinned))]
+        data = self._pinned.get(index)
+        if data is None:
+            self._timeline.facts["snapshots given up"] += 1
+            self.ask(core.snapshot_failed, wanted.target)
+            return
+        part = data[wanted.offset : wanted.offset + self._timeline.swarm.chunk_bytes]
+        done = wanted.offset + len(part) == len(data)
+        chunk = wanted._replace(data=part, done=done)
+        self._send((chunk,))
+        self._timeline.facts["chunks sent"] += 1
+        core.snapshot_sent(self.raft, chunk)
+        self._laws.look(self.raft)
+        self._wake()
+
+    def _stage(self, chunk: InstallSnapshot) -> None:
+        if chunk.offset == 0:
+            self._staged = bytearray()
+        assert len(self._staged) == chunk.offset, "chunks out of order"
+        self._staged += chunk.data
+        if chunk.done:
+            arrived = (chunk, machine.from_bytes(bytes(self._staged)))
+            self._timeline.after(self._timeline.swarm.verify_units, self._on_verified, arrived)
+
+    def _on_verified(self, arrived: tuple[InstallSnapshot, State | None]) -> None:
+        if self.is_alive:
+            self._when_running(self._finish_verify, arrived)
+
+    def _finish_verify(self, arrived: tuple[InstallSnapshot, State | None]) -> None:
+        chunk, state = arrived
+        if state is None:
+            self._timeline.facts["snapshots refused"] += 1
+            self.ask(core.snapshot_failed, chunk.source)
+        elif not self._is_installing():
+            assert state.last_applied == chunk.last_included_index
+            self._installing = state
+            self.ask(core.snapshot_staged, chunk.last_included_index)
+
+    def _is_installing(self) -> bool:
+        """Whether the core has a verified snapshot already: then no other may take its place."""
+        receiving = self.raft.receiving
+        return receiving is not None and receiving.verified
+
+
+def count_of(duties: Ready) -> int:
+    """How many places there are for a crash."""
+    _, messages, write, received, wanted, committed, reads = duties
+    single = (write is not None) + (committed is not None)
+    return len(messages) + len(received) + len(wanted) + len(reads) + single
+
+
+def first_of(duties: Ready, count: int) -> Ready:
+    """The first duties, in their order; the rest never happens."""
+    left = count
+    kept: list[Any] = [duties.soft_state]
+    for duty in duties[1:]:
+        if isinstance(duty, Write | Committed):
+            kept.append(duty if left else None)
+            left = max(0, left - 1)
+        elif duty is None:
+            kept.append(None)
+        else:
+            kept.append(duty[:left])
+            left = max(0, left - len(duty))
+    return Ready(*kept)
