@@ -1,0 +1,1 @@
+"""What it means: commands, their results, who waits for what; pure, imports messages only."""

@@ -1,0 +1,107 @@
+"""Changes on their way through the log: whose frame lies in which entry, and how much may wait.
+
+gathered   this turn's frames
+unplaced   proposed to Raft, which has not said at which index
+placed     at an index; answered when that index is committed with our term
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from kv.commands import BATCH_BYTES_MAX, FRAMES_MAX
+
+
+class Waiting(NamedTuple):
+    """A frame whose answer is due, to whom, and what a refusal of it must name."""
+
+    client: bytes
+    session: int
+    number: int
+    size: int
+
+
+class Placed(NamedTuple):
+    """Frames that share an entry, and the term it was proposed in."""
+
+    term: int
+    frames: tuple[Waiting, ...]
+
+
+Gathered = list[tuple[Waiting, bytes]]
+
+
+class Proposals:
+    """Every frame that was let in and not answered, exactly once in one of the three places."""
+
+    def __init__(self, bytes_max: int, client_frames_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._client_frames_max = client_frames_max
+        self._gathered: Gathered = []
+        self._unplaced: dict[int, tuple[Waiting, ...]] = {}
+        self._placed: dict[int, Placed] = {}
+        self._bytes = 0
+        self._frames_of: dict[bytes, int] = {}
+
+    def has_room(self, client: bytes, size: int) -> bool:
+        """Whether one more frame may wait; beyond either bound the clerk is told to back off."""
+        fits = self._bytes + size <= self._bytes_max
+        return fits and self._frames_of.get(client, 0) < self._client_frames_max
+
+    def gather(self, waiting: Waiting, frame: bytes) -> None:
+        """Let it in; it leaves with the end of this turn."""
+        self._bytes += waiting.size
+        self._frames_of[waiting.client] = self._frames_of.get(waiting.client, 0) + 1
+        self._gathered.append((waiting, frame))
+
+    def batches(self) -> Iterator[Gathered]:
+        """What was gathered, in as few batches as their bounds allow."""
+        gathered, self._gathered = self._gathered, []
+        batch: Gathered = []
+        size = 0
+        for waiting, frame in gathered:
+            if batch and (size + waiting.size > BATCH_BYTES_MAX or len(batch) == FRAMES_MAX):
+                yield batch
+                batch, size = [], 0
+            batch.append((waiting, frame))
+            size += waiting.size
+        if batch:
+            yield batch
+
+    def propose(self, number: int, batch: Gathered) -> None:
+        """This batch was proposed under that number."""
+        self._unplaced[number] = tuple(waiting for waiting, _ in batch)
+
+    def place(self, number: int, term: int, index: int) -> None:
+        """Its entry lies there, unless another term overwrites it."""
+        frames = self._unplaced.pop(number, ())
+        if frames:
+            self._placed[index] = Placed(term, frames)
+
+    def refused(self, number: int) -> tuple[Waiting, ...]:
+        """Raft did not take that proposal: whom to tell."""
+        return self._settled(self._unplaced.pop(number, ()))
+
+    def committed(self, index: int, term: int) -> tuple[tuple[Waiting, ...], bool]:
+        """Who waits for that entry, and whether it is the one that was proposed here."""
+        placed = self._placed.pop(index, None)
+        if placed is None:
+            return (), True
+        return self._settled(placed.frames), placed.term == term
+
+    def abandon(self) -> tuple[Waiting, ...]:
+        """Leadership is lost, what becomes of the proposals is not known: whom to tell."""
+        unplaced = [waiting for frames in self._unplaced.values() for waiting in frames]
+        placed = [waiting for found in self._placed.values() for waiting in found.frames]
+        self._unplaced.clear()
+        self._placed.clear()
+        return self._settled((*unplaced, *placed))
+
+    def _settled(self, frames: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
+        for waiting in frames:
+            self._bytes -= waiting.size
+            left = self._frames_of[waiting.client] - 1
+            if left:
+                self._frames_of[waiting.client] = left
+            else:
+                del self._frames_of[waiting.client]
+        return frames

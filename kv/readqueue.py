@@ -1,0 +1,60 @@
+"""Reads on their way: all of a turn share one question to Raft, and wait for the index it gives."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from messages.client import Reads
+
+
+class Reader(NamedTuple):
+    """A clerk and what it asked."""
+
+    client: bytes
+    request: Reads
+
+
+class ReadQueue:
+    """Reads that wait: for the end of the turn, for an index, or for that index to be applied."""
+
+    def __init__(self, reads_max: int) -> None:
+        self._reads_max = reads_max
+        self._waiting = 0
+        self._gathered: dict[bool, list[Reader]] = {False: [], True: []}
+        self._asked: dict[int, list[Reader]] = {}
+        self._answerable: deque[tuple[int, list[Reader]]] = deque()
+
+    def has_room(self) -> bool:
+        """Whether one more may wait; beyond the bound the clerk is told to back off."""
+        return self._waiting < self._reads_max
+
+    def gather(self, reader: Reader, *, lease: bool) -> None:
+        """It is asked about at the end of this turn."""
+        self._waiting += 1
+        self._gathered[lease].append(reader)
+
+    def ask(self, context: int, *, lease: bool) -> bool:
+        """Ask about all that were gathered under this context; says whether there were any."""
+        gathered = self._gathered[lease]
+        if not gathered:
+            return False
+        self._asked[context] = gathered
+        self._gathered[lease] = []
+        return True
+
+    def found(self, context: int, read_index: int) -> None:
+        """These reads may be answered from a state applied that far (R4)."""
+        self._answerable.append((read_index, self._asked.pop(context)))
+
+    def not_found(self, context: int) -> list[Reader]:
+        """Leadership moved: these must ask again."""
+        readers = self._asked.pop(context)
+        self._waiting -= len(readers)
+        return readers
+
+    def answerable(self, applied_index: int) -> Iterator[Reader]:
+        """Those that may be answered now, in the order of their rounds."""
+        while self._answerable and self._answerable[0][0] <= applied_index:
+            _, readers = self._answerable.popleft()
+            self._waiting -= len(readers)
+            yield from readers
