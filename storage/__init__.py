@@ -1,0 +1,1 @@
+"""What is kept: the log, the state, and snapshots between them; the only importer of lmdb."""

@@ -1,0 +1,308 @@
+"""Opening what is kept: whose it is, who else holds it, how far it grows, when the disk is full.
+
+The directory of a node:
+    member   says whose directory it is; locked while a process has it open
+    log/     the LMDB environment of storage/log.py
+    state/   the LMDB environment of storage/state.py
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import lmdb
+
+FORMAT = 1
+"""Of everything below a node's directory; a later one is refused by an earlier program."""
+
+MAP_BYTES = 1 << 40
+"""Address space, not disk: the files are sparse and grow as they are filled."""
+
+MAP_BYTES_MIN = 1 << 30
+"""A system that refuses even this much address space is not one to keep data on."""
+
+READERS_MAX = 126
+DATABASES_MAX = 8
+
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Below this much free space commands are refused, so that terms, votes and memberships fit."""
+
+FULL_BYTES = 1024 * 1024
+"""LMDB reports a short write as an input/output error; with less free than this, it was one."""
+
+_MEMBER = "member"
+_CREATING = "creating"
+_BESIDE = {".log", ".pid"}
+"""Endings of files that whoever starts the node may put beside ours."""
+
+_IDENTITY = b"identity"
+_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_TOO_LARGE = tuple(os.strerror(code) for code in (errno.ENOMEM, errno.EFBIG, errno.EOVERFLOW))
+
+
+class StorageRefused(Exception):
+    """What is on disk cannot be used; the sentence tells a user why, and what would help."""
+
+
+class DiskFull(Exception):
+    """Nothing was written; a new transaction works as soon as there is space."""
+
+
+class DiskFailed(Exception):
+    """A write or a sync failed, so nobody knows what the disk holds: the node must stop (D5)."""
+
+
+class Identity(NamedTuple):
+    """Whose data it is."""
+
+    cluster: str
+    node: int
+    format: int = FORMAT
+
+
+class Opened(NamedTuple):
+    """A node's two environments, and the lock that keeps other processes out."""
+
+    log: lmdb.Environment
+    state: lmdb.Environment
+    lock: BinaryIO
+
+    def close(self) -> None:
+        """Let another process have it; no transaction may be open."""
+        self.log.close()
+        self.state.close()
+        self.lock.close()
+
+
+class Disk:
+    """One environment's durable transactions; after a failed one there is no other (D5)."""
+
+    def __init__(self, environment: lmdb.Environment, reserve_bytes: int = RESERVE_BYTES) -> None:
+        self.environment = environment
+        self.path = Path(environment.path())
+        self._reserve_bytes = reserve_bytes
+        self._failed = False
+
+    def check_space(self) -> None:
+        """DiskFull while less than the reserve is free."""
+        if free_bytes(self.path) < self._reserve_bytes:
+            raise DiskFull(f"{self.path}: less than {self._reserve_bytes} bytes are free")
+
+    @contextmanager
+    def transaction(self) -> Iterator["lmdb.Transaction[bytes]"]:
+        """All of it durable at the end of the block, or else DiskFull or DiskFailed and nothing."""
+        if self._failed:
+            raise DiskFailed(f"{self.path}: an earlier write failed")
+        try:
+            with self.environment.begin(write=True) as txn:
+                yield txn
+        except lmdb.Error as error:
+            if _is_full(error, self.path):
+                raise DiskFull(f"{self.path}: {error}") from error
+            self._failed = True
+            raise DiskFailed(f"{self.path}: {error}") from error
+
+
+def free_bytes(path: Path) -> int:
+    """What is left on the file system for us."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
+def open_node(directory: Path, identity: Identity) -> Opened:
+    """A node's log and state; a directory that says it was a member never opens as empty (D12)."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = _lock(directory)
+    except OSError as error:
+        raise StorageRefused(f"cannot use {directory}: {error.strerror}") from error
+    with ExitStack() as undo:
+        undo.callback(lock.close)
+        is_member = _check_member(directory, lock, identity)
+        if not is_member:
+            _create(directory, identity)
+        log = open_environment(directory / "log", identity)
+        undo.callback(log.close)
+        state = open_environment(directory / "state", identity)
+        undo.callback(state.close)
+        if not is_member:
+            _check_unused(log)
+            _check_unused(state)
+            _become_member(directory, lock, identity)
+        undo.pop_all()
+    return Opened(log, state, lock)
+
+
+def open_environment(
+    path: Path, identity: Identity, *, readers_max: int = READERS_MAX
+) -> lmdb.Environment:
+    """The environment in this directory, new if there is none; refused if it is not this node's."""
+    try:
+        path.mkdir(exist_ok=True)
+        is_strange = not (path / "data.mdb").exists() and any(path.iterdir())
+    except OSError as error:
+        raise StorageRefused(f"cannot use {path}: {error.strerror}") from error
+    if is_strange:
+        raise StorageRefused(f"{path} is not empty, and what it holds is not Kvorum's")
+    environment = _open(path, readers_max)
+    try:
+        environment.reader_check()  # readers that were killed would pin their pages for ever
+        _check_identity(environment, identity)
+    except BaseException:
+        environment.close()
+        raise
+    return environment
+
+
+def _lock(directory: Path) -> BinaryIO:
+    lock = (directory / _MEMBER).open("a+b")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise StorageRefused(f"{directory} is in use by another process") from error
+    return lock
+
+
+def _check_member(directory: Path, lock: BinaryIO, identity: Identity) -> bool:
+    """Whether this node lived here before; refused if another did, or if something is gone."""
+    lock.seek(0)
+    written = lock.read()
+    names = {path.name for path in directory.iterdir() if path.suffix not in _BESIDE}
+    if not written.endswith(b"\n"):  # nothing, or cut short while it was written
+        if strange := names - {_MEMBER, _CREATING, "log", "state"}:
+            raise StorageRefused(f"{directory} is not empty: {min(strange)} is not Kvorum's")
+        return False
+    _compare(directory, _decode(directory, written), identity)
+    if missing := [name for name in ("log", "state") if not _has_data(directory / name)]:
+        raise StorageRefused(
+            f"{directory} belongs to a member, but its {missing[0]}/ is gone: "
+            "put it back, or replace the node by a new one with another id"
+        )
+    return True
+
+
+def _has_data(path: Path) -> bool:
+    """LMDB would take a missing or empty file for a new environment."""
+    file = path / "data.mdb"
+    return file.exists() and file.stat().st_size > 0
+
+
+def _create(directory: Path, identity: Identity) -> None:
+    """Make what is not there yet, each whole before it has its name, so that a crash may come."""
+    creating = directory / _CREATING
+    shutil.rmtree(creating, ignore_errors=True)
+    for name in ("log", "state"):
+        if not (directory / name).exists():
+            creating.mkdir(exist_ok=True)
+            open_environment(creating / name, identity).close()
+            _sync_directory(creating / name)
+            (creating / name).rename(directory / name)
+    shutil.rmtree(creating, ignore_errors=True)
+
+
+def _check_unused(environment: lmdb.Environment) -> None:
+    """Without a member's mark nothing can have been written but the identity."""
+    if environment.stat()["entries"] > 1:
+        raise StorageRefused(
+            f"{environment.path()} holds data, but no file `{_MEMBER}` beside it says whose: "
+            "restore the whole directory, or replace the node by a new one with another id"
+        )
+
+
+def _become_member(directory: Path, lock: BinaryIO, identity: Identity) -> None:
+    """From now on this directory never opens as empty."""
+    _sync_directory(directory)
+    lock.truncate(0)
+    lock.write(_encode(identity) + b"\n")
+    lock.flush()
+    os.fsync(lock.fileno())
+    _sync_directory(directory.parent)
+
+
+def _open(path: Path, readers_max: int) -> lmdb.Environment:
+    """Opened with as much address space as the system gives; syncs stay as LMDB has them."""
+    map_bytes = MAP_BYTES
+    while True:
+        try:
+            return lmdb.open(
+                str(path),
+                map_size=map_bytes,
+                subdir=True,
+                max_readers=readers_max,
+                max_dbs=DATABASES_MAX,
+                metasync=True,  # without these two a power cut loses or mixes what was written
+                sync=True,
+                writemap=False,  # a full disk would be SIGBUS
+            )
+        except lmdb.Error as error:
+            if _is_full(error, path) and map_bytes == MAP_BYTES:
+                raise DiskFull(f"{path}: {error}") from error
+            if not _names(error, _TOO_LARGE) or map_bytes <= MAP_BYTES_MIN:
+                raise StorageRefused(f"cannot open {path}: {error}") from error
+            map_bytes //= 2
+
+
+def _check_identity(environment: lmdb.Environment, identity: Identity) -> None:
+    path = Path(environment.path())
+    try:
+        with environment.begin() as txn:
+            found = txn.get(_IDENTITY)
+            is_empty = txn.stat()["entries"] == 0
+    except lmdb.Error as error:
+        raise StorageRefused(f"{path} is damaged: {error}") from error
+    if found is not None:
+        _compare(path, _decode(path, found), identity)
+    elif is_empty:
+        with Disk(environment).transaction() as txn:
+            txn.put(_IDENTITY, _encode(identity))
+    else:
+        raise StorageRefused(f"{path} holds data that is not Kvorum's")
+
+
+def _compare(path: Path, found: Identity, wanted: Identity) -> None:
+    if found.format != wanted.format:
+        raise StorageRefused(
+            f"{path} is written in format {found.format}; this program reads {wanted.format}"
+        )
+    if found.cluster != wanted.cluster:
+        raise StorageRefused(
+            f"{path} belongs to cluster {found.cluster!r}, not to {wanted.cluster!r}"
+        )
+    if found.node != wanted.node:
+        raise StorageRefused(f"{path} belongs to node {found.node}, not to node {wanted.node}")
+
+
+def _encode(identity: Identity) -> bytes:
+    return json.dumps(identity._asdict()).encode()
+
+
+def _decode(path: Path, written: bytes) -> Identity:
+    try:
+        return Identity(**json.loads(written))
+    except (ValueError, TypeError) as error:
+        raise StorageRefused(f"{path} does not say whose it is: that is damaged") from error
+
+
+def _is_full(error: lmdb.Error, path: Path) -> bool:
+    if isinstance(error, lmdb.MapFullError) or _names(error, _FULL):
+        return True
+    return os.strerror(errno.EIO) in str(error) and free_bytes(path) < FULL_BYTES
+
+
+def _names(error: lmdb.Error, reasons: tuple[str, ...]) -> bool:
+    return any(reason in str(error) for reason in reasons)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
