@@ -1,0 +1,1 @@
+"""Who touches the world: sockets, timers, threads and processes; the only importer of zmq."""

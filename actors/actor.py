@@ -1,0 +1,120 @@
+"""The loop that every actor runs: poll, drain all that waits, step the brain, flush what came out.
+
+Batching falls out of it: the busier a node is, the more each turn does. Nothing waits for a batch
+to fill, and nothing sleeps while something waits.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import zmq
+
+Socket = zmq.Socket[bytes]
+
+DRAIN_MAX = 1_024
+"""Messages taken from one socket in a turn; the rest waits for the next turn."""
+
+
+class Brain(Protocol):
+    """What an actor runs on its thread; it may use its sockets and nothing of another actor."""
+
+    def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
+        """What to listen to, and who takes the frames."""
+
+    def tick(self) -> None:
+        """One tick of time has passed."""
+
+    def flush(self) -> None:
+        """All that waited was handed in: send what came out of it."""
+
+    def is_done(self) -> bool:
+        """Asked at the end of each turn once it is to stop; until then it goes on."""
+
+    def close(self) -> None:
+        """The loop is over."""
+
+
+class Actor:
+    """A thread that runs one brain; how it ended is told to the supervisor (O5)."""
+
+    def __init__(
+        self, name: str, make: Callable[[], Brain], tick_s: float, on_end: Callable[[str], None]
+    ) -> None:
+        self.name = name
+        self.failure: BaseException | None = None
+        self._make = make
+        self._tick_s = tick_s
+        self._on_end = on_end
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; the brain and its sockets are made on the thread that uses them."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Let the turn end and close; says whether it did in time."""
+        self._stopping = True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            brain = self._make()
+            try:
+                self._loop(brain)
+            finally:
+                brain.close()
+        except BaseException as failure:  # noqa: BLE001 - whatever it is, the node must end (O5)
+            self.failure = failure
+        self._on_end(self.name)
+
+    def _loop(self, brain: Brain) -> None:
+        handlers = brain.sockets()
+        poller = zmq.Poller()
+        for socket in handlers:
+            poller.register(socket, zmq.POLLIN)
+        tick_due = time.monotonic() + self._tick_s
+        while not (self._stopping and brain.is_done()):
+            wait_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
+            ready = poller.poll(wait_ms)
+            tick_due = self._tick(brain, tick_due)  # before what waited: it may be old by now
+            for socket, _ in ready:
+                drain(socket, handlers[socket])
+            brain.flush()
+
+    def _tick(self, brain: Brain, due: float) -> float:
+        """Hand in every tick that passed, also those of a pause: a lease counts on them."""
+        now = time.monotonic()
+        while due <= now:
+            brain.tick()
+            due += self._tick_s
+        return due
+
+
+def drain(socket: Socket, handle: Callable[[list[bytes]], None]) -> None:
+    """Take all that waits, up to a bound so that ticks go on."""
+    for _ in range(DRAIN_MAX):
+        try:
+            frames = socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        handle(frames)
+
+
+def tell(socket: Socket, frames: list[bytes]) -> None:
+    """Send to an actor of this node; that is never lost while both live."""
+    socket.send_multipart(frames, zmq.NOBLOCK)
+
+
+def send(socket: Socket, frames: list[bytes]) -> bool:
+    """Send or lose: a full queue or an absent peer is loss, and whoever needs it asks again."""
+    try:
+        socket.send_multipart(frames, zmq.NOBLOCK, copy=True)
+    except zmq.ZMQError as error:
+        if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+            return False
+        raise
+    return True

@@ -1,0 +1,90 @@
+"""The LogWriter actor: one synced transaction for all that Raft gathered while the last one ran."""
+
+from collections.abc import Callable
+
+from actors.actor import Socket, tell
+from actors.log import Log
+from actors.sockets import INPROC_LOGWRITER, Context, local_router
+from messages import localcodec
+from messages.local import Space, WriteLog, Written
+from storage.environment import DiskFull
+from storage.log import LogStore
+
+GROUP = 0
+SLOW_S = 0.1
+"""A write that takes longer is told."""
+
+
+class LogWriterActor:
+    """The only thread that writes the log; a failed write ends it, and with it the node (D5)."""
+
+    def __init__(
+        self,
+        context: Context,
+        store: LogStore,
+        has_space: Callable[[], bool],
+        clock: Callable[[], float],
+        log: Log,
+    ) -> None:
+        self._store = store
+        self._has_space = has_space
+        self._clock = clock
+        self._log = log
+        self._socket = local_router(context, INPROC_LOGWRITER)
+        self._raft = b""
+        self._unwritten: WriteLog | None = None  # held back by a full disk
+        self._space_left = True
+
+    def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
+        """Raft's wishes."""
+        return {self._socket: self._on_frames}
+
+    def tick(self) -> None:
+        """Look at the space that is left, and try again what it held back (O1)."""
+        self._tell_space(is_left=self._has_space())
+        if self._unwritten is not None:
+            self._write(self._unwritten)
+
+    def flush(self) -> None:
+        """Every write was answered when it was done."""
+
+    def is_done(self) -> bool:
+        """At any time: what is not done is asked for again."""
+        return True
+
+    def close(self) -> None:
+        """Close what this thread made."""
+        self._socket.close()
+
+    def _on_frames(self, frames: list[bytes]) -> None:
+        self._raft = frames[0]
+        for message in localcodec.decode(frames[-1]):
+            self._write(message)
+
+    def _write(self, message: WriteLog) -> None:
+        began = self._clock()
+        self._unwritten = None
+        try:
+            self._execute(message)
+        except DiskFull:
+            # Nothing was written, so trying again is not the retry of a sync that D5 forbids.
+            self._unwritten = message
+            self._tell_space(is_left=False)
+            return
+        took = self._clock() - began
+        if took > SLOW_S:
+            self._log.event("slow_disk", "warning", write_ms=round(took * 1000))
+        tell(self._socket, [self._raft, localcodec.encode([Written(message.number)])])
+
+    def _execute(self, message: WriteLog) -> None:
+        _, hard_state, snapshot, base, first_index, entries = message
+        if snapshot is not None:
+            self._store.reset(GROUP, hard_state, snapshot)
+        else:
+            self._store.write(GROUP, hard_state, base, first_index, entries)
+
+    def _tell_space(self, *, is_left: bool) -> None:
+        if is_left != self._space_left and self._raft:
+            self._space_left = is_left
+            self._log.event("disk_has_space" if is_left else "disk_full", "warning")
+            tell(self._socket, [self._raft, localcodec.encode([Space(is_left)])])

@@ -1,0 +1,174 @@
+"""One node: opens its disk, starts its actors, and ends as soon as one of them does (O5)."""
+
+import os
+import queue
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import zmq
+
+from actors.actor import Actor, Brain
+from actors.config import Config, NodeAddress, raft_config
+from actors.kvserver import FlushAt, KVServerActor
+from actors.log import Log
+from actors.logwriter import GROUP, LogWriterActor
+from actors.peers import Peers
+from actors.raft import RaftActor
+from actors.sockets import Context, PortRefused
+from actors.statewriter import StateWriterActor
+from actors.zap import ZapActor
+from kv.machine import Machine
+from kv.server import About, Limits, Server
+from messages.raft import HardState, Membership, Snapshot
+from raft.core import start
+from raft.driver import Driver
+from raft.state import Saved
+from storage.boot import load_saved
+from storage.environment import Identity, Opened, StorageRefused, free_bytes, open_node
+from storage.log import LogStore
+from storage.state import StateStore
+
+CLEAN, FAILED, REFUSED = 0, 1, 2
+"""Exit codes: stopped when asked to; an actor or the disk failed; could not start."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a busy thread keeps the others waiting: at Python's 5 ms a 93 us round trip takes 5."""
+
+
+def run(config: Config, name: str, data: Path) -> int:
+    """Run one node in the foreground until it is told to stop; returns its exit code."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    log = Log(name, config.log_level, config.log_format)
+    address = config.node(name)
+    try:
+        opened = open_node(data / name, Identity(config.cluster, address.node_id))
+        node = Node(config, address, opened, log)
+    except StorageRefused as error:
+        log.event("refused", "error", reason=error)
+        return REFUSED
+    return node.run()
+
+
+class Node:
+    """The actors of one node, and who notices that one of them ended."""
+
+    def __init__(self, config: Config, address: NodeAddress, opened: Opened, log: Log) -> None:
+        """Read what the disk holds; StorageRefused if it cannot be used."""
+        self._config = config
+        self._address = address
+        self._opened = opened
+        self._log = log
+        self._context: Context = zmq.Context(io_threads=1)
+        self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._state = StateStore(opened.state, config.disk_reserve_bytes)
+        self._saved = self._load()
+
+    def run(self) -> int:
+        """Start the actors, wait until one ends or somebody asks to stop, stop them all."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._events.put("signal"))
+        actors = [
+            Actor(name, make, tick_s, self._events.put) for name, make, tick_s in self._parts()
+        ]
+        for actor in actors:
+            actor.start()
+        ended = self._events.get()
+        self._log.event("stopping", because=ended)
+        stop_s = self._config.stop_timeout_ms / 1000
+        stopped = [actor.stop(stop_s) for actor in reversed(actors)]
+        code = self._exit_code(actors)
+        if not all(stopped):
+            os._exit(code or FAILED)  # a thread that hangs must not keep a dead node alive
+        self._context.destroy(linger=0)
+        self._state.close()
+        self._opened.close()
+        return code
+
+    def _exit_code(self, actors: list[Actor]) -> int:
+        code = CLEAN
+        for actor in actors:
+            if isinstance(actor.failure, PortRefused):
+                self._log.event("refused", "error", reason=actor.failure)
+                code = REFUSED
+            elif actor.failure is not None:
+                trace = "".join(traceback.format_exception(actor.failure))
+                self._log.event("actor_failed", "error", actor=actor.name, trace=trace)
+                code = code or FAILED
+        return code
+
+    def _load(self) -> Saved:
+        """What to start from; a new member remembers its first membership for good (D12)."""
+        store = LogStore(self._opened.log, self._config.disk_reserve_bytes)
+        loaded = store.load(GROUP)
+        if loaded.base == Snapshot(0, 0, Membership()) and loaded.hard_state == HardState(0, 0, 0):
+            voters = tuple(sorted(node.node_id for node in self._config.nodes))
+            store.reset(GROUP, loaded.hard_state, Snapshot(0, 0, Membership(voters)))
+        return Saved(*load_saved(store, self._state, GROUP))
+
+    def _parts(self) -> list[tuple[str, Callable[[], Brain], float]]:
+        """The actors in the order they start: each finds those that it speaks to."""
+        tick_s = self._config.tick_ms / 1000
+        store = LogStore(self._opened.log, self._config.disk_reserve_bytes)
+        clock = time.monotonic
+        return [
+            ("zap", partial(ZapActor, self._context), 1.0),
+            (
+                "logwriter",
+                partial(LogWriterActor, self._context, store, self._has_space, clock, self._log),
+                0.1,
+            ),
+            (
+                "statewriter",
+                partial(StateWriterActor, self._context, self._state, clock, self._log),
+                0.1,
+            ),
+            ("raft", self._raft, tick_s),
+            ("kvserver", self._kvserver, tick_s),
+        ]
+
+    def _has_space(self) -> bool:
+        return free_bytes(Path(self._opened.log.path())) >= self._config.disk_reserve_bytes
+
+    def _raft(self) -> RaftActor:
+        address = self._address
+        raft = start(
+            GROUP, address.node_id, raft_config(self._config), random.SystemRandom(), self._saved
+        )
+        others = {
+            node.node_id: node.peer
+            for node in self._config.nodes
+            if node.node_id != address.node_id
+        }
+        bind = (address.host, address.peer_port)
+        peers = Peers(self._context, self._config.cluster, address.node_id, bind, others)
+        return RaftActor(self._context, Driver(raft), peers, self._log)
+
+    def _kvserver(self) -> KVServerActor:
+        config, address = self._config, self._address
+        endpoints = {node.node_id: node.client for node in config.nodes}
+        about = About(config.cluster, address.node_id, address.name, os.getpid(), endpoints)
+        limits = Limits(
+            config.key_bytes_max,
+            config.value_bytes_max,
+            config.pending_bytes_max,
+            config.client_inflight_max,
+            config.reads_max,
+        )
+        machine = Machine(self._state, self._state.last_included, self._state.load()[1])
+        if machine.applied_index == 0:
+            machine = Machine(self._state, self._saved.base, b"")
+        return KVServerActor(
+            self._context,
+            Server(about, limits, machine),
+            self._state,
+            (address.host, address.client_port),
+            FlushAt(config.flush_bytes, config.flush_keys, config.flush_ms / 1000),
+            config.transfer_timeout_ms / 1000,
+            self._log,
+        )

@@ -1,0 +1,79 @@
+"""The Raft actor: one loop for peers, the KVServer's wishes and the LogWriter's answers."""
+
+from collections.abc import Callable
+
+from actors.actor import Socket, tell
+from actors.log import Log
+from actors.peers import Peers
+from actors.sockets import INPROC_KVSERVER, INPROC_LOGWRITER, Context, local_dealer, local_router
+from messages import localcodec
+from messages.raft import Message
+from raft.core import unreachable
+from raft.driver import Driver
+
+KVSERVER = b"kvserver"
+
+
+class RaftActor:
+    """One group's driver between its node's sockets."""
+
+    def __init__(self, context: Context, driver: Driver, peers: Peers, log: Log) -> None:
+        self._driver = driver
+        self._peers = peers
+        self._log = log
+        self._server = local_router(context, INPROC_KVSERVER)
+        self._writer = local_dealer(context, INPROC_LOGWRITER, b"raft")
+        self._lost: set[int] = set()
+        self._server.recv_multipart()  # its first word: from here on it can be spoken to
+
+    def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
+        """Peers first: what was agreed comes before what is new."""
+        return {
+            self._writer: self._on_local,
+            self._peers.port: self._on_peers,
+            self._server: self._on_local,
+        }
+
+    def tick(self) -> None:
+        """Time passes for Raft; what peers sent that was no message is told now and then."""
+        self._driver.tick()
+        self._log.now_and_then("refused_from_peers", self._peers.refused)
+
+    def flush(self) -> None:
+        """Send what this turn has led to."""
+        to_peers, to_server, to_writer = self._driver.turn()
+        self._send_to_peers(to_peers)
+        if to_writer:
+            tell(self._writer, [localcodec.encode(to_writer)])
+        if to_server:
+            tell(self._server, [KVSERVER, localcodec.encode(to_server)])
+
+    def is_done(self) -> bool:
+        """At any time: what is not done is asked for again."""
+        return True
+
+    def close(self) -> None:
+        """Close what this thread made."""
+        self._peers.close()
+        self._server.close()
+        self._writer.close()
+
+    def _on_local(self, frames: list[bytes]) -> None:
+        for message in localcodec.decode(frames[-1]):
+            self._driver.on_local(message)
+
+    def _on_peers(self, frames: list[bytes]) -> None:
+        for message in self._peers.receive(frames):
+            self._driver.on_peer(message)
+
+    def _send_to_peers(self, messages: list[Message]) -> None:
+        """A peer that could not be sent to has lost it: Raft asks it again when it is back."""
+        lost = self._peers.send(messages) if messages else set()
+        for peer in lost:
+            unreachable(self._driver.raft, peer)
+        self._tell_of_lines(lost)
+
+    def _tell_of_lines(self, lost: set[int]) -> None:
+        for peer in lost - self._lost:
+            self._log.event("peer_unreachable", peer=peer)
+        self._lost = lost or self._lost

@@ -1,0 +1,91 @@
+"""Every option of every socket, set in one place: libzmq's defaults hurt (DESIGN 9).
+
+What each default would do, as measured, is in docs/decisions/0003-sockets.md.
+"""
+
+from socket import gethostbyname
+
+import zmq
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+
+INPROC_KVSERVER = "inproc://raft"
+INPROC_LOGWRITER = "inproc://logwriter"
+INPROC_STATEWRITER = "inproc://statewriter"
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+ZAP_DOMAIN = b"kvorum"
+
+
+class PortRefused(Exception):  # noqa: N818 - named as StorageRefused is
+    """A port cannot be opened; the sentence says which and why."""
+
+
+_EVERYWHERE: dict[zmq.SocketOption, int] = {
+    zmq.LINGER: 0,  # at exit nothing unsent matters: Raft and the clerk ask again
+    zmq.SNDHWM: 1024,
+    zmq.RCVHWM: 0,  # a bound one lets a peer abort this process inside libzmq; we drain always
+}
+
+_TCP: dict[zmq.SocketOption, int] = _EVERYWHERE | {
+    zmq.IMMEDIATE: 1,  # no queue for a peer that is away: it would come back stale
+    zmq.RECONNECT_IVL: 50,
+    zmq.RECONNECT_IVL_MAX: 0,
+    zmq.CONNECT_TIMEOUT: 500,
+    zmq.TCP_MAXRT: 1000,  # a peer that acknowledges nothing for so long is cut off
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 2,
+    zmq.TCP_KEEPALIVE_INTVL: 1,
+    zmq.TCP_KEEPALIVE_CNT: 3,
+    zmq.HANDSHAKE_IVL: 2000,  # a connection that does not say who it is goes
+    zmq.HEARTBEAT_IVL: 0,  # answered by libzmq, not by us; and it can abort the receiver
+    zmq.BACKLOG: 256,
+}
+
+
+def local_router(context: Context, endpoint: str) -> Socket:
+    """The mailbox of an actor, for others of its node."""
+    socket = context.socket(zmq.ROUTER)
+    _set(socket, _EVERYWHERE | {zmq.SNDHWM: 0, zmq.ROUTER_MANDATORY: 1})
+    socket.bind(endpoint)
+    return socket
+
+
+def local_dealer(context: Context, endpoint: str, name: bytes) -> Socket:
+    """An actor's line to another actor of its node; bounds lie in what the actors ask for."""
+    socket = context.socket(zmq.DEALER)
+    _set(socket, _EVERYWHERE | {zmq.SNDHWM: 0, zmq.ROUTING_ID: name})
+    socket.connect(endpoint)
+    return socket
+
+
+def tcp_router(context: Context, host: str, port: int, message_bytes_max: int) -> Socket:
+    """A port that others connect to; only what speaks ZMTP and passes the ZAP handler is heard."""
+    socket = context.socket(zmq.ROUTER)
+    options: dict[zmq.SocketOption, int] = {
+        zmq.MAXMSGSIZE: message_bytes_max,
+        zmq.ROUTER_MANDATORY: 1,  # a client that went is an error, not silence
+        zmq.ROUTER_HANDOVER: 0,
+        zmq.ZAP_ENFORCE_DOMAIN: 1,
+    }
+    _set(socket, {**_TCP, **options})
+    socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+    try:
+        socket.bind(f"tcp://{gethostbyname(host)}:{port}")
+    except (zmq.ZMQError, OSError) as error:
+        socket.close()
+        raise PortRefused(f"cannot listen at {host}:{port}: {error}") from error
+    return socket
+
+
+def tcp_dealer(context: Context, endpoint: str, message_bytes_max: int) -> Socket:
+    """A line to a port; host:port is looked up anew at each connection."""
+    socket = context.socket(zmq.DEALER)
+    _set(socket, _TCP | {zmq.MAXMSGSIZE: message_bytes_max})
+    socket.connect(f"tcp://{endpoint}")
+    return socket
+
+
+def _set(socket: Socket, options: dict[zmq.SocketOption, int]) -> None:
+    for option, value in options.items():
+        socket.setsockopt(option, value)

@@ -1,0 +1,183 @@
+"""How the nodes of a cluster are, asked at their client ports without ever waiting for one."""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import zmq
+
+from actors.actor import send
+from actors.sockets import Context, Socket, tcp_dealer
+from messages.client import AskStatus, ClientRequest, OpenSession, Refused, SessionOpened, Status
+from messages.clientcodec import REPLY_BYTES_MAX, decode_reply, encode
+from messages.codec import CodecError
+
+UNANSWERED_S = 1.5
+"""A node silent for so long is not known to be alive; it is asked again over a new connection."""
+
+REPLIES_PER_TURN_MAX = 64
+
+
+class Answer(NamedTuple):
+    """A node's word of itself, and the rate of its writes since the word before."""
+
+    status: Status
+    heard_at: float
+    writes_per_s: float
+
+
+class Leadership(NamedTuple):
+    """Who leads, if anyone is known to, and the latest term heard of."""
+
+    leader: str | None
+    term: int
+
+
+class Board:
+    """The last word of each node; turn() takes what came and asks again."""
+
+    def __init__(self, endpoints: Mapping[str, str], interval_s: float) -> None:
+        """Of nodes by name; endpoints are host:port of their client ports."""
+        self._context: Context = zmq.Context()
+        self._lines = {
+            name: _Line(self._context, endpoint, interval_s) for name, endpoint in endpoints.items()
+        }
+
+    def turn(self, wait_s: float = 0) -> None:
+        """Ask whoever is due, wait at most so long for something to come, and take it."""
+        for line in self._lines.values():
+            line.ask_if_due()
+        if wait_s > 0:
+            poller = zmq.Poller()
+            for line in self._lines.values():
+                poller.register(line.socket, zmq.POLLOUT if line.is_due() else zmq.POLLIN)
+            poller.poll(int(wait_s * 1000) + 1)
+        for line in self._lines.values():
+            line.take()
+
+    def answer(self, name: str) -> Answer | None:
+        """What the node said, if that is not too long ago."""
+        answer = self._lines[name].answer
+        fresh = answer is not None and time.monotonic() - answer.heard_at < UNANSWERED_S
+        return answer if fresh else None
+
+    def opens_session(self, name: str) -> bool:
+        """Whether this node has opened a session: a write through the whole cluster.
+
+        Asks for one, so ask again later.
+        """
+        return self._lines[name].opens_session()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._context.destroy(linger=0)
+
+
+def ask_all(endpoints: Mapping[str, str], timeout_s: float) -> dict[str, Status]:
+    """What each node says within the timeout; who says nothing is missing."""
+    board = Board(endpoints, interval_s=timeout_s)
+    deadline = time.monotonic() + timeout_s
+    answers: dict[str, Status] = {}
+    try:
+        while len(answers) < len(endpoints) and time.monotonic() < deadline:
+            board.turn(wait_s=min(0.05, deadline - time.monotonic()))
+            for name in endpoints:
+                if answer := board.answer(name):
+                    answers[name] = answer.status
+    finally:
+        board.close()
+    return answers
+
+
+def ask_status(endpoint: str, timeout_s: float) -> Status | None:
+    """What the node at host:port says within the timeout."""
+    return ask_all({"": endpoint}, timeout_s).get("")
+
+
+def leadership(statuses: Iterable[Status]) -> Leadership:
+    """Who leads in the latest term: one that was cut off may still believe in an older one."""
+    known = list(statuses)
+    term = max((status.term for status in known), default=0)
+    leads = [status.name for status in known if status.role == "leader" and status.term == term]
+    return Leadership(leads[0] if leads else None, term)
+
+
+class _Line:
+    """One node's client port; at most one question of a kind is on its way."""
+
+    def __init__(self, context: Context, endpoint: str, interval_s: float) -> None:
+        self.answer: Answer | None = None
+        self._asked = False
+        self._context = context
+        self._endpoint = endpoint
+        self._interval_s = interval_s
+        self._number = 0
+        self._question = 0
+        self._asked_at = -UNANSWERED_S
+        self._session_asked_at = -UNANSWERED_S
+        self._session_opened = False
+        self.socket = self._connect()
+
+    def is_due(self) -> bool:
+        """Whether it is time to ask, and no question is on its way."""
+        return not self._asked and time.monotonic() - self._asked_at >= self._interval_s
+
+    def ask_if_due(self) -> None:
+        """Ask once an interval; a connection that brought no answer is given up.
+
+        ZeroMQ would keep a line on which the handshake once failed, silent for ever.
+        """
+        if self._asked and time.monotonic() - self._asked_at >= UNANSWERED_S:
+            self.socket.close(linger=0)
+            self.socket = self._connect()
+            self._asked = False
+            self._session_asked_at = -UNANSWERED_S
+        if self.is_due() and self._send(AskStatus(self._number + 1)):
+            self._question = self._number
+            self._asked, self._asked_at = True, time.monotonic()
+
+    def take(self) -> None:
+        """Take what came, up to a bound."""
+        for _ in range(REPLIES_PER_TURN_MAX):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._on_reply(frames[0])
+
+    def opens_session(self) -> bool:
+        """Whether a session was opened over this line; asks for one now and then."""
+        now = time.monotonic()
+        is_due = now - self._session_asked_at >= UNANSWERED_S
+        if is_due and self._send(OpenSession(self._number + 1)):
+            self._session_asked_at = now
+        return self._session_opened
+
+    def _connect(self) -> Socket:
+        return tcp_dealer(self._context, self._endpoint, REPLY_BYTES_MAX)
+
+    def _send(self, request: ClientRequest) -> bool:
+        self._number += 1
+        return send(self.socket, [encode(request)])
+
+    def _on_reply(self, frame: bytes) -> None:
+        try:
+            reply = decode_reply(frame)
+        except CodecError:
+            return  # whoever listens there is no node
+        if isinstance(reply, SessionOpened):
+            self._session_opened = True
+        elif isinstance(reply, Refused):
+            self._session_asked_at = -UNANSWERED_S  # it may lead in a moment
+        elif isinstance(reply, Status) and self._asked and reply.request_id == self._question:
+            self._asked = False
+            self.answer = _with_rate(reply, self.answer)
+
+
+def _with_rate(status: Status, before: Answer | None) -> Answer:
+    """A node that was started anew counts anew."""
+    now = time.monotonic()
+    rate = 0.0
+    if before and before.status.pid == status.pid and now > before.heard_at:
+        rate = max(0, status.writes - before.status.writes) / (now - before.heard_at)
+    return Answer(status, now, rate)

@@ -1,0 +1,1 @@
+"""How a cluster is started, kept running, shown and stopped; launcher.py is its command line."""

@@ -1,0 +1,65 @@
+"""The log files of the nodes and the launcher: kept within a bound, shown, followed."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def log_of(data: Path, name: str) -> Path:
+    """What a node, or the launcher, has told."""
+    return data / f"{name}.log"
+
+
+def bound_log(log: Path, bytes_max: int) -> None:
+    """Begin anew when it is full, and keep the one before; whoever appends to it does not notice.
+
+    A line that is written between the copy and the cut is lost.
+    """
+    if log.exists() and log.stat().st_size > bytes_max:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
+
+
+class Tail:
+    """A log file that somebody reads while it grows."""
+
+    def __init__(self, log: Path, lines: int) -> None:
+        """From so many lines before its end."""
+        self._log = log
+        self._position = _start_of_last(log, lines)
+        self._rest = b""
+
+    def new_lines(self) -> Iterator[str]:
+        """The whole lines since the last look; a file that begins anew is read from there."""
+        try:
+            with self._log.open("rb") as log:
+                if log.seek(0, os.SEEK_END) < self._position:
+                    self._position, self._rest = 0, b""
+                log.seek(self._position)
+                *lines, self._rest = (self._rest + log.read()).split(b"\n")
+                self._position = log.tell()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            yield line.decode(errors="replace")
+
+
+def last_words(log: Path) -> str:
+    """The last line that says something."""
+    lines = Tail(log, 3).new_lines()
+    return next((line.strip() for line in reversed(list(lines)) if line.strip()), "")
+
+
+def _start_of_last(log: Path, lines: int) -> int:
+    """Where the last so many lines begin."""
+    try:
+        content = log.read_bytes()
+    except FileNotFoundError:
+        return 0
+    at = len(content)
+    for _ in range(lines + 1):
+        at = content.rfind(b"\n", 0, at)
+        if at < 0:
+            return 0
+    return at + 1

@@ -1,0 +1,88 @@
+"""What lies beside the nodes' data: who supervises them, if anyone, and which cluster it is."""
+
+import fcntl
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import IO, NamedTuple
+
+RECORD = "launcher.json"
+LOCK = "launcher.lock"
+LOG = "launcher.log"
+SOCKET = "launcher.ipc"
+
+SOCKET_PATH_MAX = 100
+"""A socket's path may not be longer than 107 bytes; a deeper one lies in a directory of its own."""
+
+
+CLAIM_S = 0.3
+"""is_claimed() holds the lock for a moment: whoever wants it for good tries for so long."""
+
+
+class Record(NamedTuple):
+    """How the cluster in this directory was started last, for verbs that are not told."""
+
+    pid: int  # of its supervisor
+    orders: str  # its mailbox
+    config: str | None  # path of the file, none for the defaults
+    nodes: int | None
+    base_port: int | None
+
+
+def claim(data: Path) -> IO[str] | None:
+    """Become the only supervisor of this directory; none if another one is.
+
+    The kernel gives up the claim when the process ends, however it ends: nothing goes stale.
+    """
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = (data / LOCK).open("a")
+    deadline = time.monotonic() + CLAIM_S
+    while not _lock(lock, fcntl.LOCK_EX):
+        if time.monotonic() >= deadline:
+            lock.close()
+            return None
+        time.sleep(0.01)
+    return lock
+
+
+def is_claimed(data: Path) -> bool:
+    """Whether a supervisor is alive."""
+    try:
+        lock = (data / LOCK).open("a")
+    except OSError:
+        return False
+    with lock:
+        return not _lock(lock, fcntl.LOCK_SH)
+
+
+def write_record(data: Path, record: Record) -> None:
+    """Keep it, whole or not at all."""
+    new = data / f"{RECORD}.new"
+    new.write_text(json.dumps(record._asdict(), indent=2) + "\n")
+    new.replace(data / RECORD)
+
+
+def read_record(data: Path) -> Record | None:
+    """What was kept; none if nothing that makes sense was."""
+    try:
+        return Record(**json.loads((data / RECORD).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def socket_path(data: Path) -> Path:
+    """Where the supervisor's mailbox may lie."""
+    path = data.absolute() / SOCKET
+    if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
+        return path
+    return Path(tempfile.mkdtemp(prefix="kvorum-")) / SOCKET
+
+
+def _lock(lock: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
