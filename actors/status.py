@@ -18,12 +18,16 @@ UNANSWERED_S = 1.5
 REPLIES_PER_TURN_MAX = 64
 
 
+SMOOTHING = 0.3
+"""Of the rate of writes: the share of the latest interval."""
+
+
 class Answer(NamedTuple):
     """A node's word of itself, and the rate of its writes since the word before."""
 
     status: Status
     heard_at: float
-    writes_per_s: float
+    writes_per_s: float | None  # None at its first word
 
 
 class Leadership(NamedTuple):
@@ -61,6 +65,11 @@ class Board:
         fresh = answer is not None and time.monotonic() - answer.heard_at < UNANSWERED_S
         return answer if fresh else None
 
+    def answers(self) -> dict[str, Answer]:
+        """What each node said that said something not too long ago."""
+        found = {name: self.answer(name) for name in self._lines}
+        return {name: answer for name, answer in found.items() if answer}
+
     def opens_session(self, name: str) -> bool:
         """Whether this node has opened a session: a write through the whole cluster.
 
@@ -73,25 +82,22 @@ class Board:
         self._context.destroy(linger=0)
 
 
-def ask_all(endpoints: Mapping[str, str], timeout_s: float) -> dict[str, Status]:
+def ask_all(endpoints: Mapping[str, str], timeout_s: float) -> dict[str, Answer]:
     """What each node says within the timeout; who says nothing is missing."""
     board = Board(endpoints, interval_s=timeout_s)
     deadline = time.monotonic() + timeout_s
-    answers: dict[str, Status] = {}
     try:
-        while len(answers) < len(endpoints) and time.monotonic() < deadline:
-            board.turn(wait_s=min(0.05, deadline - time.monotonic()))
-            for name in endpoints:
-                if answer := board.answer(name):
-                    answers[name] = answer.status
+        while len(board.answers()) < len(endpoints) and time.monotonic() < deadline:
+            board.turn(wait_s=deadline - time.monotonic())
+        return board.answers()
     finally:
         board.close()
-    return answers
 
 
 def ask_status(endpoint: str, timeout_s: float) -> Status | None:
     """What the node at host:port says within the timeout."""
-    return ask_all({"": endpoint}, timeout_s).get("")
+    answer = ask_all({"": endpoint}, timeout_s).get("")
+    return answer.status if answer else None
 
 
 def leadership(statuses: Iterable[Status]) -> Leadership:
@@ -177,7 +183,8 @@ class _Line:
 def _with_rate(status: Status, before: Answer | None) -> Answer:
     """A node that was started anew counts anew."""
     now = time.monotonic()
-    rate = 0.0
-    if before and before.status.pid == status.pid and now > before.heard_at:
-        rate = max(0, status.writes - before.status.writes) / (now - before.heard_at)
-    return Answer(status, now, rate)
+    if before is None or before.status.pid != status.pid or now <= before.heard_at:
+        return Answer(status, now, None)
+    latest = max(0, status.writes - before.status.writes) / (now - before.heard_at)
+    rate = latest if before.writes_per_s is None else before.writes_per_s
+    return Answer(status, now, rate + SMOOTHING * (latest - rate))

@@ -67,6 +67,7 @@ def _state(directory: Path, keys: int) -> None:
     node = open_node(directory, Identity("bench", 1))
     state = StateStore(node.state)
     random = Random(2)
+    released = 0.0
     for round_, some in enumerate((keys, keys // 10), 1):
         for number in range(some) if round_ == 1 else random.sample(range(keys), some):
             state.put(b"key/%09d" % number, random.randbytes(VALUE_BYTES))

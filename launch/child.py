@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from launch.logs import last_words
+from launch.logs import last_reason
 
 REFUSED_CODE = 2
 """A node that exits so will not do better next time: a taken port, another cluster's data, ..."""
@@ -22,6 +22,14 @@ class State(Enum):
     STOPPING = "stopping"
     WAITING = "waiting"  # it died, and is started again in a moment
     REFUSED = "refused"  # to start, and said why
+
+
+SENSIBLE = {
+    "kill": {State.RUNNING, State.PAUSED, State.STOPPING},
+    "pause": {State.RUNNING},
+    "resume": {State.PAUSED},
+}
+"""In which states a verb makes sense; any other verb does in all of them."""
 
 
 class Patience(NamedTuple):
@@ -83,25 +91,23 @@ class Child:
         self._start_again = True
         return f"{self.name} is asked to stop and start again"
 
+    def can(self, verb: str) -> bool:
+        """Whether the verb makes sense now."""
+        return self.state in SENSIBLE.get(verb, State)
+
     def kill(self) -> str:
         """End it without a word, as a crash would."""
-        if not self._process:
-            return f"{self.name} does not run"
         self._signal(signal.SIGKILL)
         return f"{self.name} is killed"
 
     def pause(self) -> str:
         """Let it hang, as a machine under strain would."""
-        if self.state is not State.RUNNING:
-            return f"{self.name} is {self.state.value}"
         self._signal(signal.SIGSTOP)
         self.state = State.PAUSED
         return f"{self.name} is paused"
 
     def resume(self) -> str:
         """Let it go on."""
-        if self.state is not State.PAUSED:
-            return f"{self.name} is not paused"
         self._signal(signal.SIGCONT)
         self.state = State.RUNNING
         return f"{self.name} goes on"
@@ -127,7 +133,7 @@ class Child:
             return f"{self.name} stopped"
         if code == REFUSED_CODE:
             self.state = State.REFUSED
-            self.reason = last_words(self._log) or "it gave no reason"
+            self.reason = last_reason(self._log) or "it gave no reason"
             return f"{self.name} refused to start: {self.reason}"
         if now - self._started_at >= self._patience.healthy_s:
             self._delay_s = self._patience.delay_s_min
@@ -161,8 +167,8 @@ class Child:
 
     def _signal(self, number: signal.Signals) -> None:
         """Popen sends nothing to a process that has ended, whoever has its pid now."""
-        assert self._process
-        self._process.send_signal(number)
+        if self._process:
+            self._process.send_signal(number)
 
 
 def _how_it_ended(code: int) -> str:

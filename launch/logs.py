@@ -1,8 +1,10 @@
 """The log files of the nodes and the launcher: kept within a bound, shown, followed."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -45,10 +47,14 @@ class Tail:
             yield line.decode(errors="replace")
 
 
-def last_words(log: Path) -> str:
-    """The last line that says something."""
-    lines = Tail(log, 3).new_lines()
-    return next((line.strip() for line in reversed(list(lines)) if line.strip()), "")
+def last_reason(log: Path) -> str:
+    """What the last line gives as its reason, in either form of the log, or else the line."""
+    lines = [line.strip() for line in Tail(log, 3).new_lines() if line.strip()]
+    if not lines:
+        return ""
+    with suppress(ValueError, TypeError, KeyError):
+        return str(json.loads(lines[-1])["reason"])
+    return lines[-1].rpartition(" reason=")[2]
 
 
 def _start_of_last(log: Path, lines: int) -> int:

@@ -80,6 +80,13 @@ def socket_path(data: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="kvorum-")) / SOCKET
 
 
+def free_socket(data: Path, path: Path) -> None:
+    """Remove the mailbox that socket_path() gave."""
+    path.unlink(missing_ok=True)
+    if path.parent != data.absolute():
+        path.parent.rmdir()
+
+
 def _lock(lock: IO[str], kind: int) -> bool:
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -44,7 +45,7 @@ class LiveScreen:
         self._hint = hint
         self._due_at = 0.0
 
-    def __enter__(self) -> "LiveScreen":
+    def __enter__(self) -> Self:
         """Begin to draw."""
         self._live.start()
         return self
@@ -113,7 +114,7 @@ def _row(node: NodeView) -> list[Text]:
         Text(name, style),
         Text(status.role, style),
         *[Text(str(number)) for number in numbers],
-        Text(f"{node.answer.writes_per_s:.0f}"),
+        Text("" if node.answer.writes_per_s is None else f"{node.answer.writes_per_s:.0f}"),
         Text(pid),
         Text(node.address.client, "dim"),
     ]

@@ -135,6 +135,8 @@ class Supervisor:
                 return {"refusal": f"no {order.node} runs here that could {order.verb}"}
             if self._stops:
                 return {"refusal": "the cluster is stopping"}
+            if not child.can(order.verb):
+                return {"refusal": f"{child.name} is {child.state.value}"}
             self._tell(ACTIONS[order.verb](child, time.monotonic()))
         return {"refusal": "", "nodes": {node.name: self._report(node) for node in self._local()}}
 

@@ -30,6 +30,8 @@ def campaign(raft: Raft, *, leadership_transfer: bool = False) -> None:
     """Stand for election, unless this server could not or should not lead now."""
     if raft.role is Role.LEADER or not _may_campaign(raft):
         return
+    if _is_silent(raft) and not leadership_transfer:
+        return
     if raft.config.pre_vote and not leadership_transfer:
         become_pre_candidate(raft)
         for server in _other_voters(raft):
@@ -52,7 +54,7 @@ def hears_leader(raft: Raft) -> bool:
 
     Who leads hears itself; it doubts itself by check_quorum, not because somebody campaigns.
     """
-    if raft.config.lease_reads and raft.clock < raft.lease_guard:
+    if _is_silent(raft):
         return True  # even where a later term made us forget who it was
     if not raft.config.check_quorum or raft.leader_id == NOBODY:
         return False
@@ -158,6 +160,11 @@ def _hears_quorum(raft: Raft) -> bool:
         progress.recent_active = False
     voters, outgoing, *_ = raft.membership
     return joint_vote_result(voters, outgoing, heard) is VoteResult.WON
+
+
+def _is_silent(raft: Raft) -> bool:
+    """R2: a leader that we answered may hold a lease, and counts on no election till then."""
+    return raft.config.lease_reads and raft.clock < raft.lease_guard
 
 
 def _may_campaign(raft: Raft) -> bool:

@@ -150,8 +150,13 @@ def restart_from(raft: Raft, snapshot: Snapshot) -> None:
 
 
 def is_promotable(raft: Raft) -> bool:
-    """Whether this server may campaign: a voter, as far as it knows."""
-    return raft.server_id in raft.membership.voters or raft.server_id in raft.membership.outgoing
+    """Whether this server may campaign: a voter, in force or still as far as is committed.
+
+    Whoever removed itself may be the only one that holds the entry which says so: it is needed
+    until that is committed, and does not count its own vote (thesis §4.2.2, Figure 4.6).
+    """
+    known = (raft.membership, membership_at(raft, raft.commit_index))
+    return any(raft.server_id in (*found.voters, *found.outgoing) for found in known)
 
 
 def has_unapplied_change(raft: Raft) -> bool:
@@ -178,12 +183,13 @@ def _not_now(raft: Raft) -> Refusal | None:
 
 
 def _is_caught_up(raft: Raft, voter: int) -> bool:
-    """M5: a learner far behind would stall every commit as soon as its vote counted."""
+    """M5: a learner far behind, or silent, would stall every commit once its vote counted."""
     progress = raft.progress.get(voter)
     if voter in raft.membership.voters or progress is None:
         return voter in raft.membership.voters
     lag = raft.log.last_index - progress.match_index
-    return progress.sending is Sending.REPLICATE and lag <= raft.config.promote_lag_entries_max
+    is_streamed_to = progress.recent_active and progress.sending is Sending.REPLICATE
+    return is_streamed_to and lag <= raft.config.promote_lag_entries_max
 
 
 def _refusal(action: Action, server: int, known: set[int], removed: set[int]) -> Refusal | None:

@@ -80,8 +80,12 @@ def on_heartbeat_reply(raft: Raft, message: HeartbeatReply) -> None:
 
 
 def forward(raft: Raft) -> None:
-    """A follower asks its leader once for all reads that wait here, each time under a new id."""
-    if not raft.contexts_waiting:
+    """A follower asks its leader once for all reads that wait here, each time under a new id.
+
+    While the term is not durable they go on gathering: the question would wait for the disk, and
+    of questions that wait only the last is kept.
+    """
+    if not raft.contexts_waiting or not raft.hard_state_is_durable:
         return
     assert raft.leader_id != NOBODY
     raft.read_number += 1

@@ -40,17 +40,18 @@ def begin_sending(raft: Raft, progress: Progress) -> None:
     if progress.sending is Sending.SNAPSHOT or not progress.recent_active:
         return
     index = raft.saved_index
-    term = raft.log.term_at(index)
+    term, found = raft.log.term_at(index), membership.membership_at(raft, index)
     assert term is not None and index >= raft.log.truncated_index
-    progress.become_snapshot(Snapshot(index, term, membership.membership_at(raft, index)))
+    if found.voters:  # who joined empty learned them later: such a state must be saved first
+        progress.become_snapshot(Snapshot(index, term, found))
 
 
 def wanted_chunks(raft: Raft) -> list[InstallSnapshot]:
-    """The chunks to be read and sent now, one a follower, within its window."""
+    """The chunks to be read and sent now, one a follower, within its window, while it answers."""
     wanted = []
     for server, progress in raft.progress.items():
         install = progress.install
-        if install is None or install.wanted or install.all_sent:
+        if install is None or install.wanted or install.all_sent or not progress.recent_active:
             continue
         if install.sent_offset - install.acked_offset < raft.config.snapshot_window_bytes:
             install.wanted = True
@@ -118,8 +119,8 @@ def on_install_snapshot(raft: Raft, message: InstallSnapshot) -> None:
     if raft.receiving is not None and raft.receiving.verified:
         return  # it is being installed; the leader will hear where we stand afterwards
     if index <= raft.commit_index or raft.log.term_at(index) == term:
-        raft.receiving = None
         raft.commit_index = max(raft.commit_index, index)
+        _drop_outdated(raft)
         acknowledge(raft, message.source, raft.commit_index)
         return
     receiving = _receiving_for(raft, message)
@@ -195,13 +196,27 @@ def _too_far_behind(raft: Raft) -> int:
     return log.last_within(log.truncated_index + 1, log.last_index, excess)
 
 
+def _drop_outdated(raft: Raft) -> None:
+    """A snapshot that the log has come to by itself is of no use."""
+    receiving = raft.receiving
+    if receiving and receiving.snapshot.last_included_index <= raft.commit_index:
+        raft.receiving = None
+
+
 def _receiving_for(raft: Raft, message: InstallSnapshot) -> Receiving | None:
-    """The reception this chunk belongs to; a first chunk of another snapshot begins anew."""
+    """The reception this chunk belongs to; a first chunk of a later snapshot begins anew.
+
+    A late one of an earlier snapshot must not: it would throw away all that has arrived since.
+    """
     snapshot = Snapshot(message.last_included_index, message.last_included_term, message.membership)
     receiving = raft.receiving
     if receiving and (receiving.source, receiving.snapshot) == (message.source, snapshot):
         return receiving
-    if message.offset:
+    is_late = receiving is not None and (
+        receiving.source == message.source
+        and receiving.snapshot.last_included_index > message.last_included_index
+    )
+    if message.offset or is_late:
         return None
     raft.receiving = Receiving(message.source, snapshot)
     return raft.receiving

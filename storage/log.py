@@ -207,7 +207,8 @@ def _decode_entries(
     """All entries behind base; ValueError at the first that cannot be what was written."""
     index, term_min = base.last_included_index, base.last_included_term
     own = _KEY.pack(group, 0)[:8]
-    cursor.set_range(_KEY.pack(group, index + 1))
+    if not cursor.set_range(_KEY.pack(group, index + 1)):
+        return  # iterating would start at the first key
     for key, value in cursor.iternext():
         if not key.startswith(own):
             return

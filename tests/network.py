@@ -131,7 +131,10 @@ class Server:
 
     def lead(self) -> "Server":
         """Win an election with the vote of everyone, and forget what was sent for it."""
-        self.do(core.campaign)
+        while self.raft.config.lease_reads and self.raft.clock < self.raft.lease_guard:
+            self.tick()  # it has promised to be silent for so long
+        if self.raft.role is Role.FOLLOWER:
+            self.do(core.campaign)
         for reply in (PreVoteReply, RequestVoteReply):
             for voter in sorted(self.raft.membership.servers() - {self.server_id}):
                 self.hear(reply, voter, vote_granted=True)

@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "kv": {"messages"},
     "storage": {"messages", "lmdb", "zstandard"},
     "verify": {"messages", "raft", "kv", "storage"},
-    "actors": {"messages", "raft", "kv", "storage", "zmq"},
+    "actors": {"messages", "raft", "kv", "storage", "zmq", "yaml"},
+    "launch": {"messages", "actors", "rich"},
 }
 """Beside itself and the standard library; bench and tests may import anything."""
 

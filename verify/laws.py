@@ -283,7 +283,9 @@ class Laws:
             if kind is PreVote or kind is PreVoteReply:
                 continue  # they tell of wishes
             disk = self._disks[message.source]
-            assert message.term <= disk.hard_state.current_term, f"D1: told a term too early: {message}"
+            assert message.term <= disk.hard_state.current_term, (
+                f"D1: told a term too early: {message}"
+            )
             check = self._checks.get(kind)
             if check:
                 check(message, disk)

@@ -38,7 +38,6 @@ class Server:
     ) -> None:
         self.server_id = server_id
         self.disk = disk
-        self.state = disk.state
         self.is_alive = True
         self.is_paused = False
         self.fuse = 0  # so many duties until it crashes; 0: not lit
@@ -61,7 +60,8 @@ class Server:
         self._floors: dict[int, int] = {}  # of reads: what was committed when they were asked
         self._reads: list[tuple[int, int]] = []  # (read index, context)
         random = Random(timeline.random.getrandbits(32))
-        self.raft = core.start(0, server_id, timeline.swarm.config, random, disk.saved())
+        self.raft = core.start(0, server_id, timeline.swarm.config, random, disk.load())
+        self.state = disk.state
         laws.on_start(self.raft)
         timeline.after(timeline.random.randrange(tick_units), self._on_tick)
         timeline.note(server_id, "starts", disk.hard_state)
@@ -144,8 +144,8 @@ class Server:
         """Only the disk is left; a write under way was durable already, or it was not."""
         self.is_alive = False
         self._timeline.note(self.server_id, "crashes")
-        if self._writing is not None and self._timeline.random.random() < 0.5:
-            self._store(self._writing)
+        if self._writing is not None:
+            self._store_before_crash(self._writing)
         self._on_crash(self)
 
     # Turns
@@ -242,9 +242,21 @@ class Server:
             self._store(write)
             self._when_running(self._finish_write, write)
 
+    def _store_before_crash(self, write: Write) -> None:
+        """All of it, none of it, or of a snapshot only the state."""
+        chance = self._timeline.random.random()
+        if chance < 0.4:
+            self._store(write)
+        elif chance < 0.6 and write.snapshot is not None:
+            self._laws.on_write(self.server_id, write, self._installing)
+            self.disk.install(write.snapshot, self._installing)
+            self._timeline.facts["installs cut off"] += 1
+
     def _store(self, write: Write) -> None:
         self._laws.on_write(self.server_id, write, self._installing)
-        self.disk.store(write, self._installing)
+        if write.snapshot is not None:
+            self.disk.install(write.snapshot, self._installing)
+        self.disk.store(write)
         self._timeline.facts["writes"] += 1
         self._timeline.facts["snapshots installed"] += write.snapshot is not None
         self._timeline.facts["logs cut"] += write.base is not None

@@ -1,7 +1,7 @@
 """The command line: run many seeds, or replay one; a failure says how to replay it.
 
-    python -m verify.simulate --seeds 1000 [--from N] [--jobs J]
-    python -m verify.simulate --seed N [--trace]
+python -m verify.simulate --seeds 1000 [--from N] [--jobs J]
+python -m verify.simulate --seed N [--trace]
 """
 
 import argparse

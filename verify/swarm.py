@@ -91,7 +91,7 @@ def draw(random: Random) -> Swarm:
         loss=_sometimes(random, 0.5, (0.01, 0.05, 0.2)),
         duplicate=_sometimes(random, 0.4, (0.01, 0.1, 0.3)),
         in_order=random.random() < 0.3,
-        corrupt=_sometimes(random, 0.3, (0.02, 0.1, 0.3)),
+        corrupt=_sometimes(random, 0.3, (0.005, 0.02, 0.1)),
         turn_units=random.choice((0, 10, 100, 400)),
         write_units=random.choice((20, 100, 500)),
         write_spread_units=random.choice((20, 100, 1000, 5000)),
@@ -141,9 +141,7 @@ def _sometimes(random: Random, chance: float, strengths: tuple[float, ...]) -> f
 
 def _some(random: Random, kinds: dict[str, tuple[int, ...]], chance: float) -> dict[str, int]:
     """Some of the kinds, each with its mean ticks between two."""
-    return {
-        kind: random.choice(ticks) for kind, ticks in kinds.items() if random.random() < chance
-    }
+    return {kind: random.choice(ticks) for kind, ticks in kinds.items() if random.random() < chance}
 
 
 def units_until(random: Random, mean_ticks: int) -> int:

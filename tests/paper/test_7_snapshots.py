@@ -177,7 +177,7 @@ def test_appends_wait_while_a_snapshot_is_being_installed():
 def test_a_snapshot_that_the_log_has_caught_up_with_is_dropped():
     """Figure 13, step 6: entries may arrive while the driver still verifies the snapshot."""
     follower = Server(3, term=2)
-    install = InstallSnapshot(0, 1, 3, 2, *SNAPSHOT.values(), 0, b"state", True)
+    install = InstallSnapshot(0, 1, 3, 2, 5, 2, MEMBERS, 0, b"state", True)
 
     step(follower.raft, install)
     follower.hear(AppendEntries, 1, entries=commands(1, 1, 2, 2, 2, 2), leader_commit=5)

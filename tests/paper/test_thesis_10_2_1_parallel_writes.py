@@ -102,11 +102,12 @@ def test_what_waits_behind_a_write_becomes_one_write():
     leader.disk_held = True
     for payload in (b"x", b"y", b"z"):
         leader.do(propose, [payload])
-    first = leader.writing
 
     leader.finish_write()
+    held_after_first = len(leader.disk.entries)
+    leader.finish_write()
 
-    assert [len(write.entries) for write in (first, leader.writing)] == [1, 2]
+    assert (held_after_first, len(leader.disk.entries)) == (2, 4)
 
 
 def test_a_finished_write_does_not_vouch_for_entries_that_replaced_its_own():

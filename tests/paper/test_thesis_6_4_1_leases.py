@@ -2,9 +2,17 @@
 
 import pytest
 
-from messages.raft import AppendEntries, Heartbeat, RequestVote, RequestVoteReply
-from raft.core import Action, Change, forget_leader, propose_membership, read, transfer_leader
-from raft.state import Config, ReadState, Refusal
+from messages.raft import AppendEntries, Heartbeat, RequestVote, RequestVoteReply, TimeoutNow
+from raft.core import (
+    Action,
+    Change,
+    campaign,
+    forget_leader,
+    propose_membership,
+    read,
+    transfer_leader,
+)
+from raft.state import Config, ReadState, Refusal, Role
 from tests.network import Server
 
 LEASES = Config(lease_reads=True)
@@ -13,7 +21,7 @@ LEASES = Config(lease_reads=True)
 @pytest.fixture
 def leader():
     """A leader whose lease has just begun."""
-    return Server(1, config=LEASES).lead().acknowledged(2, 3).confirmed(2, 3)
+    return past_its_silence(1).lead().acknowledged(2, 3).confirmed(2, 3)
 
 
 def test_a_lease_read_needs_no_round(leader):
@@ -29,7 +37,7 @@ def test_a_lease_read_needs_no_round(leader):
 def test_lease_reads_are_a_choice_of_the_user():
     """Thesis §6.4.1, R2: clocks are trusted only where somebody said so, in server and read."""
     unwilling = Server(1, config=Config()).lead().acknowledged(2, 3).confirmed(2, 3)
-    willing = Server(1, config=LEASES).lead().acknowledged(2, 3).confirmed(2, 3)
+    willing = past_its_silence(1).lead().acknowledged(2, 3).confirmed(2, 3)
 
     unwilling.do(read, 7, lease=True)
     willing.do(read, 8)
@@ -54,16 +62,17 @@ def test_a_lease_ends_before_another_server_can_be_elected(leader):
 def test_a_lease_counts_from_when_the_heartbeat_was_sent(leader):
     """Thesis §6.4.1, R2: its answer may be late, the follower's silence began before."""
     leader.tick(LEASES.heartbeat_ticks)
+    sent_at = leader.raft.clock
 
     leader.tick(LEASES.heartbeat_ticks - 1)
     leader.confirmed(2)
 
-    assert leader.raft.lease_until == LEASES.heartbeat_ticks + LEASES.lease_ticks()
+    assert leader.raft.lease_until == sent_at + LEASES.lease_ticks()
 
 
 def test_no_lease_before_the_terms_first_commit():
     """§8, M1: it does not know yet what its predecessors committed."""
-    leader = Server(1, log=(1,), config=LEASES).lead().confirmed(2, 3)
+    leader = past_its_silence(1).lead().confirmed(2, 3)
 
     leader.do(read, 7, lease=True)
 
@@ -133,6 +142,21 @@ def test_a_voter_keeps_its_silence_though_it_forgot_who_leads():
     assert voter.sent(RequestVoteReply) == []
 
 
+def test_a_voter_on_whose_silence_a_leader_counts_stands_for_no_election():
+    """Thesis §6.4.1, R2: its own vote is one that the lease excludes, unless the leader asks."""
+    voter = past_its_silence(2)
+    voter.hear(Heartbeat, 1)
+
+    voter.hear(RequestVoteReply, 3, term=2)
+    voter.do(campaign)
+    role_in_silence = voter.raft.role
+    voter.hear(Heartbeat, 1)
+    voter.hear(TimeoutNow, 1)
+
+    assert role_in_silence is Role.FOLLOWER
+    assert voter.raft.role is Role.CANDIDATE
+
+
 def test_a_leader_with_leases_is_not_forgotten_by_hand():
     """R2: whoever says that it is gone may be wrong, and it would still read by its lease."""
     voter = Server(2, term=1, config=LEASES)
@@ -142,3 +166,10 @@ def test_a_leader_with_leases_is_not_forgotten_by_hand():
 
     assert refused is Refusal.LEASE_READS
     assert voter.raft.leader_id == 1
+
+
+def past_its_silence(server_id):
+    """A server that has been up for so long that nobody counts on its silence any more."""
+    server = Server(server_id, config=LEASES)
+    server.tick(LEASES.election_ticks_min)
+    return server
