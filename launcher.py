@@ -11,7 +11,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 try:
-    from rich.console import Console
     from rich.live import Live
 
     from actors.config import ConfigError
@@ -88,7 +87,7 @@ def up(arguments: argparse.Namespace) -> int:
     if not sys.stdout.isatty():
         return _supervise(place, screen.Lines(), arguments)
     hint = f"Ctrl-C stops the cluster; data and logs are in {place.data}"
-    with screen.LiveScreen(Console(), hint) as live:
+    with screen.LiveScreen(screen.console(), hint) as live:
         return _supervise(place, live, arguments)
 
 
@@ -120,7 +119,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(screen.as_json(view))
     else:
-        Console().print(screen.headline(view), screen.table(view.nodes), sep="\n")
+        screen.console().print(screen.headline(view), screen.table(view.nodes), sep="\n")
     return 0 if view.leadership.leader else 1
 
 
@@ -136,7 +135,7 @@ def act(arguments: argparse.Namespace) -> int:
         if verb in {"start", "restart"} and state in {"refused", "waiting"}:
             return _fail(f"{name} is {state}: {now['reason']}")
         if VERBS[verb][1](now, before):
-            print(f"{name} is {state}")
+            print(f"{name} was killed" if verb == "kill" else f"{name} is {state}")
             return 0
     return _fail(f"{name} is still {state} after {TIMEOUT_S:g} s: see `logs {name}`")
 
@@ -199,23 +198,21 @@ def _up_detached(place: Place, timeout_s: float) -> int:
 
 
 def _supervise(place: Place, shown: Screen, arguments: argparse.Namespace) -> int:
-    lock = record.claim(place.data)
-    if lock is None:
+    if not record.claim(place.data):
         raise ConfigError(f"{place.data} is in use by another supervisor")
     goal = Goal(arguments.timeout, detach.teller(arguments.told_fd)) if arguments.told_fd else None
     socket = record.socket_path(place.data)
     socket.unlink(missing_ok=True)
-    with lock:
-        supervisor = Supervisor(place.config, _node_command(place), f"ipc://{socket}", shown, goal)
-        if not supervisor.children:
-            raise ConfigError("no node lies on this machine: see `host` in the config")
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: supervisor.wish_stop())
-        record.write_record(place.data, place.record(os.getpid(), f"ipc://{socket}"))
-        try:
-            return supervisor.run()
-        finally:
-            record.free_socket(place.data, socket)
+    supervisor = Supervisor(place.config, _node_command(place), f"ipc://{socket}", shown, goal)
+    if not supervisor.children:
+        raise ConfigError("no node lies on this machine: see `host` in the config")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: supervisor.wish_stop())
+    record.write_record(place.data, place.record(os.getpid(), f"ipc://{socket}"))
+    try:
+        return supervisor.run()
+    finally:
+        record.free_socket(place.data, socket)
 
 
 def _node_command(place: Place) -> Callable[[str], list[str]]:
@@ -226,7 +223,7 @@ def _node_command(place: Place) -> Callable[[str], list[str]]:
 def _watch(place: Place, *, as_json: bool) -> int:
     """Show it again and again, until Ctrl-C."""
     board = Board(place.clients(), WATCH_S)
-    console = Console()
+    console = screen.console()
     is_live = sys.stdout.isatty() and not as_json
     with Live(console=console, auto_refresh=False) if is_live else nullcontext() as live:
         while True:

@@ -98,7 +98,7 @@ class Child:
     def kill(self) -> str:
         """End it without a word, as a crash would."""
         self._signal(signal.SIGKILL)
-        return f"{self.name} is killed"
+        return ""  # turn() tells how it ended
 
     def pause(self) -> str:
         """Let it hang, as a machine under strain would."""

@@ -30,6 +30,7 @@ def start_detached(command: Sequence[str], log: Path) -> tuple[int, str]:
         process.wait()
         raise
     if line == "\n":
+        process.returncode = 0  # it outlives us on purpose, which Popen would warn of
         return 0, ""
     code = process.wait()
     return code or 1, line.strip() or f"the supervisor ended with exit code {code}, see {log}"

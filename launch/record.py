@@ -31,20 +31,23 @@ class Record(NamedTuple):
     base_port: int | None
 
 
-def claim(data: Path) -> IO[str] | None:
-    """Become the only supervisor of this directory; none if another one is.
+_claims: list[IO[str]] = []
+
+
+def claim(data: Path) -> bool:
+    """Become the only supervisor of this directory, for as long as this process lives.
 
     The kernel gives up the claim when the process ends, however it ends: nothing goes stale.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = (data / LOCK).open("a")
     deadline = time.monotonic() + CLAIM_S
     while not _lock(lock, fcntl.LOCK_EX):
         if time.monotonic() >= deadline:
             lock.close()
-            return None
+            return False
         time.sleep(0.01)
-    return lock
+    _claims.append(lock)
+    return True
 
 
 def is_claimed(data: Path) -> bool:

@@ -1,13 +1,14 @@
 """What a person sees: tables for a terminal, lines for a file, one object for a program."""
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from typing import Self
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +24,24 @@ ROLE_STYLES = {
     "pre-candidate": "yellow",
     "follower": "default",
 }
+
+
+EVENT_STYLES = {
+    "became leader": "green",
+    "nobody leads": "yellow",
+    "it starts again": "red",
+    "refused": "red",
+    "giving up": "red",
+}
+
+
+WIDTH = 160
+"""Where no terminal has one."""
+
+
+def console() -> Console:
+    """The standard output, for tables."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 class Lines:
@@ -67,29 +86,27 @@ class LiveScreen:
 
 def picture(view: View, hint: str) -> RenderableType:
     """The cluster, its nodes, what happened last, and what the user can do."""
-    events = Text("\n".join(view.events[-EVENTS_SHOWN:]), style="dim")
-    return Group(headline(view), table(view.nodes), events, Text(hint, style="italic dim"))
+    lines = [Text(event, _style(event)) for event in view.events[-EVENTS_SHOWN:]]
+    return Group(headline(view), table(view.nodes), *lines, Text(), Text(hint, "dim"))
 
 
 def headline(view: View) -> Text:
     """Who leads, and how many answer."""
     leader, term = view.leadership
     answering = sum(1 for node in view.nodes if node.answer)
-    line = Text.from_markup(f"[bold]{escape(view.cluster)}[/]  ")
-    line.append(f"{leader} leads term {term}" if leader else f"nobody leads, term {term}")
-    line.stylize("green" if leader else "yellow", len(view.cluster))
-    line.append(f"  {answering} of {len(view.nodes)} nodes answer")
-    return line
+    who = (f"{leader} leads term {term}", "green") if leader else ("nobody leads", "yellow")
+    share = f"{answering} of {len(view.nodes)} nodes answer"
+    return Text.assemble((view.cluster, "bold"), "   ", who, "   ", share)
 
 
 def table(nodes: Sequence[NodeView]) -> Table:
     """A row for each node."""
-    grid = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), header_style="dim", border_style="dim")
     for column in ("node", "role"):
         grid.add_column(column)
     for column in ("term", "commit", "applied", "writes/s", "pid"):
         grid.add_column(column, justify="right")
-    grid.add_column("clerks connect to")
+    grid.add_column("client", no_wrap=True)
     for node in nodes:
         grid.add_row(*_row(node))
     return grid
@@ -105,8 +122,14 @@ def as_json(view: View) -> str:
 def _row(node: NodeView) -> list[Text]:
     name, pid = node.address.name, str(node.pid or "")
     if node.answer is None:
-        what = Text(_why_silent(node), style="red")
-        return [Text(name), what, *[Text("")] * 4, Text(pid), Text(node.address.client, "dim")]
+        style = "yellow" if node.state in {State.RUNNING, State.STOPPING} else "red"
+        return [
+            Text(name),
+            Text(_why_silent(node), style),
+            *[Text("")] * 4,
+            Text(pid),
+            Text(node.address.client, "dim"),
+        ]
     status = node.answer.status
     style = ROLE_STYLES.get(status.role, "default")
     numbers = (status.term, status.commit_index, status.applied_index)
@@ -124,6 +147,11 @@ def _why_silent(node: NodeView) -> str:
     if node.state is State.RUNNING:
         return "no answer"
     return node.state.value if node.state else "not reached"
+
+
+def _style(event: str) -> str:
+    """Of a line of the events: what must not be overlooked stands out."""
+    return next((style for word, style in EVENT_STYLES.items() if word in event), "default")
 
 
 def _object(node: NodeView) -> dict[str, object]:

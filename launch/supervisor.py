@@ -168,15 +168,15 @@ class Supervisor:
     def _notice_leader(self) -> None:
         """Elections happen between two looks: what is told is that they did, and how they went."""
         found = [answer.status for node in self._config.nodes if (answer := self._answer(node))]
-        before, self._leadership = self._leadership, leadership(found)
-        leader, term = self._leadership
-        if self._leadership == before:
+        before, (leader, term) = self._leadership, leadership(found)
+        self._leadership = Leadership(leader, max(term, before.term))
+        if self._leadership == before or self._stops:
             return
         if leader:
-            self._tell(f"{leader} leads term {term}")
+            self._tell(f"{leader} became leader of term {term}")
         elif before.leader:
             self._tell(f"nobody leads, {before.leader} did")
-        elif term > before.term:
+        else:
             self._tell(f"term {term} begins, nobody leads yet")
 
     def _strive(self, now: float) -> None:

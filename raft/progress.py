@@ -25,15 +25,16 @@ class SnapshotSending:
     """How far one snapshot has come to one follower; acked_offset <= sent_offset."""
 
     snapshot: Snapshot
+    next_offset: int = 0  # where the follower stands, by its last answer; it may have been late
     acked_offset: int = 0
     sent_offset: int = 0
     wanted: bool = False  # the driver was asked for the chunk at sent_offset
     all_sent: bool = False
     idle_ticks: int = 0
 
-    def resume(self, offset: int) -> None:
-        """Send from there on, whatever was sent before."""
-        self.acked_offset = self.sent_offset = offset
+    def resume(self) -> None:
+        """Send from where the follower stands, whatever was sent before."""
+        self.acked_offset = self.sent_offset = self.next_offset
         self.wanted = self.all_sent = False
         self.idle_ticks = 0
 

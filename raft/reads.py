@@ -54,6 +54,9 @@ def broadcast_heartbeat(raft: Raft) -> None:
     """Tell everyone that we lead, under a new round number; each hears of commits it can have."""
     raft.round_number += 1
     if raft.config.lease_reads:
+        expired = raft.clock - raft.config.lease_ticks()
+        while raft.rounds_sent and raft.rounds_sent[0][1] <= expired:
+            raft.rounds_sent.popleft()  # its answer, however late, would grant nothing any more
         raft.rounds_sent.append((raft.round_number, raft.clock))
     raft.progress[raft.server_id].read_round = raft.round_number
     for server in raft.progress:

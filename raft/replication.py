@@ -111,8 +111,6 @@ def on_append_entries_reply(raft: Raft, message: AppendEntriesReply) -> None:
         # Both sides skip (§5.3): the follower named the last place that our term could agree with,
         # we go on to the last place of ours that its term could agree with.
         agreeing = raft.log.last_agreeing(message.match_index, message.hint_term)
-        if raft.log.truncated_term > message.hint_term:
-            agreeing = raft.log.truncated_index - 1  # not even there: it needs a snapshot
         if (raft.log.term_at(agreeing) or 0) > message.hint_term:
             agreeing -= 1  # not even where our log begins: it needs a snapshot
         progress.next_index = max(progress.match_index, agreeing) + 1

@@ -87,30 +87,28 @@ def snapshot_failed(raft: Raft, peer: int) -> None:
 
 
 def on_install_snapshot_reply(raft: Raft, message: InstallSnapshotReply) -> None:
-    """Go on from what has arrived; less than before means that the follower starts over.
+    """Go on from what has arrived; going back, or ahead of what was sent, waits for a silence.
 
-    More than was sent means that we went back too far, for a reply that was late or a silence.
-    Ignoring it would be wrong: the follower names that offset only, whatever else we send.
+    At once would be wrong: every late answer would have a whole window sent again.
     """
     progress = raft.progress[message.source]
     install = progress.install
     if install is None or install.snapshot.last_included_index != message.last_included_index:
         return
-    if not install.acked_offset <= message.next_offset <= install.sent_offset:
-        install.resume(message.next_offset)
-    elif message.next_offset > install.acked_offset:
+    install.next_offset = message.next_offset
+    if install.acked_offset < message.next_offset <= install.sent_offset:
         install.acked_offset = message.next_offset
         install.idle_ticks = 0
 
 
 def on_tick(raft: Raft) -> None:
-    """Chunks or their answers were lost: send again from what is known to have arrived."""
+    """Chunks or their answers were lost, or the follower starts over: send from where it stands."""
     for progress in raft.progress.values():
         install = progress.install
         if install is not None:
             install.idle_ticks += 1
             if install.idle_ticks >= raft.config.snapshot_retry_ticks:
-                install.resume(install.acked_offset)
+                install.resume()
 
 
 def on_install_snapshot(raft: Raft, message: InstallSnapshot) -> None:

@@ -65,7 +65,7 @@ class Config(NamedTuple):
     apply_bytes_max: int = 4_194_304  # handed out and not yet applied; at the bound: wait
     reads_max: int = 65_536  # reads waiting for an index; at the bound they are refused
     snapshot_window_bytes: int = 4_194_304  # chunks on their way to one follower
-    snapshot_retry_ticks: int = 20  # no answer for so long: send again from what was acknowledged
+    snapshot_retry_ticks: int = 20  # nothing arrives for so long: resume where the follower is
     log_trailing_entries: int = 10_000  # kept behind a durable state for followers a little late
     log_behind_bytes_max: int = 134_217_728  # kept for a live but slow follower, then a snapshot
     promote_lag_entries_max: int = 1_000  # a learner this close to the end has caught up

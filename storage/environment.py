@@ -36,6 +36,9 @@ RESERVE_BYTES = 64 * 1024 * 1024
 FULL_BYTES = 1024 * 1024
 """LMDB reports a short write as an input/output error; with less free than this, it was one."""
 
+UNWRITTEN_PAGES_MAX = 64
+"""So many pages at the end of a file may be missing without harm."""
+
 _MEMBER = "member"
 _CREATING = "creating"
 _BESIDE = {".log", ".pid"}
@@ -127,9 +130,9 @@ def open_node(directory: Path, identity: Identity) -> Opened:
         is_member = _check_member(directory, lock, identity)
         if not is_member:
             _create(directory, identity)
-        log = open_environment(directory / "log", identity)
+        log = open_environment(directory / "log", identity, must_exist=is_member)
         undo.callback(log.close)
-        state = open_environment(directory / "state", identity)
+        state = open_environment(directory / "state", identity, must_exist=is_member)
         undo.callback(state.close)
         if not is_member:
             _check_unused(log)
@@ -140,9 +143,9 @@ def open_node(directory: Path, identity: Identity) -> Opened:
 
 
 def open_environment(
-    path: Path, identity: Identity, *, readers_max: int = READERS_MAX
+    path: Path, identity: Identity, *, readers_max: int = READERS_MAX, must_exist: bool = False
 ) -> lmdb.Environment:
-    """The environment in this directory, new if there is none; refused if it is not this node's."""
+    """The environment in this directory, new if it may be; refused if it is not this node's."""
     try:
         path.mkdir(exist_ok=True)
         is_strange = not (path / "data.mdb").exists() and any(path.iterdir())
@@ -152,8 +155,9 @@ def open_environment(
         raise StorageRefused(f"{path} is not empty, and what it holds is not Kvorum's")
     environment = _open(path, readers_max)
     try:
+        _check_length(environment)
         environment.reader_check()  # readers that were killed would pin their pages for ever
-        _check_identity(environment, identity)
+        _check_identity(environment, identity, must_exist)
     except BaseException:
         environment.close()
         raise
@@ -189,9 +193,9 @@ def _check_member(directory: Path, lock: BinaryIO, identity: Identity) -> bool:
 
 
 def _has_data(path: Path) -> bool:
-    """LMDB would take a missing or empty file for a new environment."""
+    """LMDB would take a missing or empty file for a new environment; two pages are its head."""
     file = path / "data.mdb"
-    return file.exists() and file.stat().st_size > 0
+    return file.exists() and file.stat().st_size >= 2 * os.sysconf("SC_PAGE_SIZE")
 
 
 def _create(directory: Path, identity: Identity) -> None:
@@ -249,7 +253,27 @@ def _open(path: Path, readers_max: int) -> lmdb.Environment:
             map_bytes //= 2
 
 
-def _check_identity(environment: lmdb.Environment, identity: Identity) -> None:
+def _check_length(environment: lmdb.Environment) -> None:
+    """Refuse a file that was cut short: to touch what is missing would be SIGBUS.
+
+    The last pages that LMDB counts need not be written, if the transaction that took them left them
+    again; it takes such pages first, so they are few.
+    """
+    file = Path(environment.path()) / "data.mdb"
+    size, page = file.stat().st_size, environment.stat()["psize"]
+    missing = (environment.info()["last_pgno"] + 1) * page - size
+    if missing > UNWRITTEN_PAGES_MAX * page or (missing > 0 and size % page):
+        raise StorageRefused(
+            f"{file} was cut short, {missing} bytes are missing: "
+            "restore the directory, or replace the node by a new one with another id"
+        )
+
+
+def _check_identity(
+    environment: lmdb.Environment,
+    identity: Identity,
+    must_exist: bool,  # noqa: FBT001 passed on
+) -> None:
     path = Path(environment.path())
     try:
         with environment.begin() as txn:
@@ -259,11 +283,11 @@ def _check_identity(environment: lmdb.Environment, identity: Identity) -> None:
         raise StorageRefused(f"{path} is damaged: {error}") from error
     if found is not None:
         _compare(path, _decode(path, found), identity)
-    elif is_empty:
+    elif is_empty and not must_exist:  # LMDB makes a new one of a file cut to almost nothing
         with Disk(environment).transaction() as txn:
             txn.put(_IDENTITY, _encode(identity))
     else:
-        raise StorageRefused(f"{path} holds data that is not Kvorum's")
+        raise StorageRefused(f"{path} holds no data of Kvorum's, or it is damaged")
 
 
 def _compare(path: Path, found: Identity, wanted: Identity) -> None:

@@ -78,6 +78,13 @@ class Cluster:
         for server_id in self.disks:
             self._start(server_id)
 
+    def lines(self) -> list[str]:
+        """How every server stands, a line each."""
+        return [
+            str(self.servers[each]) if each in self.servers else f"S{each} is down"
+            for each in self.disks
+        ]
+
     def _add(self, server_id: int, membership: Membership) -> None:
         self.disks[server_id] = Disk(Snapshot(0, 0, membership))
         self._clocks[server_id] = self.draw_clock()

@@ -65,6 +65,7 @@ class Laws:
         self._seen: dict[int, Seen] = {}
         self._leaders: dict[int, Raft] = {}  # by term
         self._votes: dict[tuple[int, int], int] = {}  # whom a server told its vote, by term
+        self._transfers: set[tuple[int, int]] = set()  # (term, candidate): the leader wished so
         self._known: dict[tuple[int, int], tuple[int, Entry]] = {}  # (index, term): what precedes
         self._checks: dict[type, Callable[[Any, Disk], None]] = {
             RequestVote: self._on_request_vote,
@@ -153,6 +154,7 @@ class Laws:
         complete = complete or raft.log.term_at(last) == self.history.terms[last]
         assert complete, f"leader completeness: S{server} leads term {term} without entry {last}"
         self._facts["leaders"] += 1
+        self._facts["transfers won"] += (term, server) in self._transfers
 
     def _has_voted(self, voter: int, term: int, candidate: int) -> bool:
         own = voter == candidate and self._disks[voter].hard_state[:2] == (term, candidate)
@@ -188,7 +190,7 @@ class Laws:
             self._check_counted(raft, seen)
             for at in range(self.history.last_index + 1, index + 1):
                 self.history.extend(raft.log.entry_at(at))
-            self._facts["removed leaders"] += raft.role is not Role.LEADER
+            self._facts["leaders that left office"] += raft.role is not Role.LEADER
         seen.commit_index = index
         self._check_committed(raft)
 
@@ -292,6 +294,8 @@ class Laws:
 
     def _on_request_vote(self, message: RequestVote, disk: Disk) -> None:
         self._on_vote(message, disk, message.source)
+        if message.leadership_transfer:
+            self._transfers.add((message.term, message.source))
 
     def _on_request_vote_reply(self, message: RequestVoteReply, disk: Disk) -> None:
         if message.vote_granted:

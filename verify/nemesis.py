@@ -5,7 +5,6 @@ from collections.abc import Callable
 from verify.cluster import Cluster
 from verify.network import Link
 from verify.swarm import units_until
-from verify.transcript import TICK
 
 
 class Nemesis:

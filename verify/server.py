@@ -7,20 +7,22 @@ counts duties and burns out among them. What a crash keeps is on the disk.
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from messages.raft import InstallSnapshot, Message
 from raft import core
 from raft.state import Committed, Raft, Ready, Role, Write
-from verify import machine
+from verify import fuse, machine
 from verify.disk import Disk
 from verify.laws import Laws
 from verify.machine import State
 from verify.network import Network
+from verify.outgoing import Outgoing
 from verify.timeline import Timeline
+from verify.transcript import describe
 
-PINNED_MAX = 4
-"""A leader keeps so many states while it sends them; the oldest is given up."""
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 
 class Server:
@@ -56,7 +58,7 @@ class Server:
         self._applying: deque[Committed] = deque()
         self._staged = bytearray()
         self._installing = State()
-        self._pinned: dict[int, bytes] = {}
+        self._outgoing = Outgoing()
         self._floors: dict[int, int] = {}  # of reads: what was committed when they were asked
         self._reads: list[tuple[int, int]] = []  # (read index, context)
         random = Random(timeline.random.getrandbits(32))
@@ -65,6 +67,17 @@ class Server:
         laws.on_start(self.raft)
         timeline.after(timeline.random.randrange(tick_units), self._on_tick)
         timeline.note(server_id, "starts", disk.hard_state)
+
+    def __str__(self) -> str:
+        raft, log = self.raft, self.raft.log
+        role = f"paused {raft.role.value}" if self.is_paused else raft.role.value
+        marks = f"log {log.truncated_index}..{log.stable_index}..{log.last_index}"
+        applied = f"commit {raft.commit_index}, applied {raft.last_applied}"
+        members = describe(raft.membership)
+        return (
+            f"S{self.server_id} {role} in term {raft.current_term}, leader S{raft.leader_id}, "
+            f"{marks}, {applied}, members {members}"
+        )
 
     @property
     def is_running(self) -> bool:
@@ -83,7 +96,9 @@ class Server:
         self._inbox.append(message)
         self._wake()
 
-    def ask(self, wish: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def ask(
+        self, wish: Callable[Concatenate[Raft, P], Answer], *arguments: P.args, **named: P.kwargs
+    ) -> Answer:
         """A user or operator asks the core for something."""
         answer = wish(self.raft, *arguments, **named)
         self._timeline.note(self.server_id, f"{wish.__name__} {arguments} ->", answer)
@@ -107,7 +122,7 @@ class Server:
 
     def abort_snapshots(self) -> None:
         """The states it sends can no longer be read, and what it stages is lost."""
-        self._pinned.clear()
+        self._outgoing.clear()
         if self.raft.receiving is not None:
             self.ask(core.snapshot_failed, self.raft.receiving.source)
 
@@ -205,12 +220,12 @@ class Server:
 
     def _burn_among(self, duties: Ready) -> None:
         """Do what comes before the crash."""
-        count = count_of(duties)
+        count = fuse.count_of(duties)
         if self.fuse > count:
             self.fuse -= count
             self._perform(duties)
         else:
-            self._perform(first_of(duties, self.fuse - 1))
+            self._perform(fuse.first_of(duties, self.fuse - 1))
             self.crash()
 
     def _burns_out(self) -> bool:
@@ -340,29 +355,21 @@ class Server:
     # Snapshots
 
     def _send_chunk(self, wanted: InstallSnapshot) -> None:
-        index = wanted.last_included_index
-        if wanted.offset == 0 and self.disk.state.last_applied == index:
-            padding = self._timeline.swarm.snapshot_padding
-            self._pinned[index] = machine.as_bytes(self.disk.state, padding)
-            if len(self._pinned) > PINNED_MAX:
-                del self._pinned[next(iter(self._pinned))]
-        data = self._pinned.get(index)
-        if data is None:
+        swarm = self._timeline.swarm
+        if wanted.offset == 0 and self.disk.state.last_applied == wanted.last_included_index:
+            self._outgoing.pin(self.disk.state, swarm.snapshot_padding)
+        chunk = self._outgoing.filled(wanted, swarm.chunk_bytes)
+        if chunk is None:
             self._timeline.facts["snapshots given up"] += 1
             self.ask(core.snapshot_failed, wanted.target)
             return
-        part = data[wanted.offset : wanted.offset + self._timeline.swarm.chunk_bytes]
-        done = wanted.offset + len(part) == len(data)
-        chunk = wanted._replace(data=part, done=done)
         self._send((chunk,))
         self._timeline.facts["chunks sent"] += 1
-        core.snapshot_sent(self.raft, chunk)
-        self._laws.look(self.raft)
-        self._wake()
+        self.ask(core.snapshot_sent, chunk)
 
     def _stage(self, chunk: InstallSnapshot) -> None:
         if chunk.offset == 0:
-            self._staged = bytearray()
+            self._staged.clear()
         assert len(self._staged) == chunk.offset, "chunks out of order"
         self._staged += chunk.data
         if chunk.done:
@@ -387,26 +394,3 @@ class Server:
         """Whether the core has a verified snapshot already: then no other may take its place."""
         receiving = self.raft.receiving
         return receiving is not None and receiving.verified
-
-
-def count_of(duties: Ready) -> int:
-    """How many places there are for a crash."""
-    _, messages, write, received, wanted, committed, reads = duties
-    single = (write is not None) + (committed is not None)
-    return len(messages) + len(received) + len(wanted) + len(reads) + single
-
-
-def first_of(duties: Ready, count: int) -> Ready:
-    """The first duties, in their order; the rest never happens."""
-    left = count
-    kept: list[Any] = [duties.soft_state]
-    for duty in duties[1:]:
-        if isinstance(duty, Write | Committed):
-            kept.append(duty if left else None)
-            left = max(0, left - 1)
-        elif duty is None:
-            kept.append(None)
-        else:
-            kept.append(duty[:left])
-            left = max(0, left - len(duty))
-    return Ready(*kept)

@@ -1,6 +1,7 @@
 """What happened in a world, one readable line an event; normally only the end of it is kept."""
 
 from collections import deque
+from hashlib import sha256
 from typing import NamedTuple
 
 from messages.raft import Entry, Membership
@@ -39,6 +40,10 @@ class Transcript:
     def lines(self) -> list[str]:
         """What is kept, oldest first."""
         return [str(Note(*note)) for note in self._notes]
+
+    def digest(self) -> str:
+        """Equal for equal transcripts: two runs of a seed have the same."""
+        return sha256("\n".join(self.lines()).encode()).hexdigest()[:16]
 
 
 def describe(detail: object) -> str:

@@ -17,8 +17,10 @@ class World:
 
     def __init__(self, seed: int, transcript: Transcript) -> None:
         random = Random(seed)
-        self.timeline = Timeline(random, draw(random), transcript)
-        self.timeline.note(0, "the world is", self.timeline.swarm)
+        self.seed = seed
+        self.swarm = draw(random)
+        self.timeline = Timeline(random, self.swarm, transcript)
+        self.timeline.note(0, "the world is", self.swarm)
         self.cluster = Cluster(self.timeline)
         self.clients = Clients(self.cluster)
         self.nemesis = Nemesis(self.cluster)
@@ -27,12 +29,11 @@ class World:
         """Let faults strike, let them end, and count what happened; a broken law raises."""
         self.clients.start()
         self.nemesis.start()
-        self.timeline.run(self.timeline.swarm.fault_ticks * TICK)
+        self.timeline.run(self.swarm.fault_ticks * TICK)
         self.nemesis.stop()
         self.clients.stop()
-        settling_units = settling(self.timeline.swarm)
         self.cluster.heal()
-        Healing(self.cluster, self.clients, settling_units).run()
+        Healing(self.cluster, self.clients, settling(self.swarm)).run()
         self.timeline.facts["ticks"] += self.timeline.now // TICK
         return self.timeline.facts
 

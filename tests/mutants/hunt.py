@@ -83,7 +83,7 @@ def _run_tests(tree: Path, *nodes: str) -> Outcome:
 
 
 def _run_worlds(tree: Path, seeds: int) -> Outcome:
-    return _run(tree, seeds * WORLD_SECONDS_MAX, "verify.simulate", f"--seeds={seeds}")
+    return _run(tree, seeds * WORLD_SECONDS_MAX, "verify.simulate", "--jobs=1", f"--seeds={seeds}")
 
 
 def _run(tree: Path, seconds_max: int, *command: str) -> Outcome:

@@ -97,7 +97,7 @@ MUTANTS = (
         "lost-chunk-never-resent",
         "§7",
         "raft/snapshot.py",
-        "install.resume(install.acked_offset)",
+        "install.resume()",
         "install.idle_ticks = 0",
         "A follower whose chunk was lost never catches up.",
         "",

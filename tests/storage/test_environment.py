@@ -1,6 +1,7 @@
 """Opening: the right directory opens at once, every other is refused with a sentence."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,9 +84,9 @@ def test_a_state_of_another_node_is_refused(directory):
 LOST: dict[str, Callable[[Path], object]] = {
     "log/": lambda node: rmtree(node / "log"),
     "state/": lambda node: rmtree(node / "state"),
-    "both": lambda node: [rmtree(node / name) for name in ("log", "state")],
-    "the log's file": lambda node: (node / "log" / "data.mdb").unlink(),
-    "the state's contents": lambda node: (node / "state" / "data.mdb").write_bytes(b""),
+    "the log's file": lambda node: (node / "log" / "data.mdb").rename(node / "saved.log"),
+    "the state's contents": lambda node: os.truncate(node / "state" / "data.mdb", 0),
+    "all but the mark": lambda node: list(map(rmtree, (node / "log", node / "state"))),
 }
 
 
@@ -95,7 +96,7 @@ def test_a_member_never_boots_empty(lose, directory):
     open_node(directory / "n1", IDENTITY).close()
     lose(directory / "n1")
 
-    with pytest.raises(StorageRefused, match="belongs to a member, but its (log|state)/ is gone"):
+    with pytest.raises(StorageRefused, match=r"belongs to a member, but its (log|state)/ is gone"):
         open_node(directory / "n1", IDENTITY)
 
 
@@ -127,7 +128,7 @@ def test_someone_elses_files_are_left_alone(directory):
     """A wrong path in the configuration must not fill a stranger's directory."""
     (directory / "letter.txt").write_text("dear reader")
 
-    with pytest.raises(StorageRefused, match="letter.txt"):
+    with pytest.raises(StorageRefused, match=r"letter\.txt"):
         open_node(directory, IDENTITY)
     with pytest.raises(StorageRefused, match="not empty"):
         open_environment(directory, IDENTITY)
@@ -148,7 +149,7 @@ def test_lmdb_data_that_is_not_ours_is_refused(directory):
     with lmdb.open(str(directory / "log")) as stranger, stranger.begin(write=True) as txn:
         txn.put(b"key", b"value")
 
-    with pytest.raises(StorageRefused, match="not Kvorum's"):
+    with pytest.raises(StorageRefused, match="no data of Kvorum's"):
         open_environment(directory / "log", IDENTITY)
 
 
@@ -160,6 +161,20 @@ def test_a_file_that_is_not_lmdbs_is_refused(directory):
 
     with pytest.raises(StorageRefused, match="cannot open"):
         open_node(directory / "n1", IDENTITY)
+
+
+def test_a_file_that_was_cut_short_is_refused(directory):
+    """D6, D12: LMDB would die of it, or make a new environment where almost nothing is left."""
+    opened = open_node(directory / "n1", IDENTITY)
+    LogStore(opened.log).write(0, HARD_STATE, None, 1, entries_of(1, *[bytes(900)] * 2000))
+    opened.close()
+    file = directory / "n1" / "log" / "data.mdb"
+    whole = file.read_bytes()
+
+    for length in (0, 1, 4096, 8191, 8192, 10_000, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        with pytest.raises(StorageRefused):
+            open_node(directory / "n1", IDENTITY)
 
 
 def test_a_path_that_cannot_be_a_directory_is_refused(directory):
@@ -207,7 +222,7 @@ def test_a_process_with_little_address_space_gets_a_smaller_map(directory):
 
 def test_no_address_space_at_all_is_refused(directory, monkeypatch):
     """Less than MAP_BYTES_MIN is not worth starting with."""
-    monkeypatch.setattr(environment_file, "MAP_BYTES_MIN", MAP_BYTES)
+    monkeypatch.setattr(environment_file, "MAP_BYTES_MIN", 1 << 59)
     monkeypatch.setattr(environment_file, "MAP_BYTES", 1 << 60)
 
     with pytest.raises(StorageRefused, match="cannot open"):
@@ -274,12 +289,13 @@ def run_in_another_process(*lines: str) -> str:
     program = "\n".join(
         [
             "from pathlib import Path",
+            "from storage.environment import Identity, StorageRefused",
             "from storage import environment",
             "def open_node(path):",
-            f"    return environment.open_node(Path(path), environment.Identity{tuple(IDENTITY)!r})",
+            f"    return environment.open_node(Path(path), {IDENTITY!r})",
             "try:",
             *(f"    {line}" for line in lines),
-            "except environment.StorageRefused as refused:",
+            "except StorageRefused as refused:",
             "    print(refused)",
         ]
     )

@@ -243,6 +243,7 @@ class AgainstADict(RuleBasedStateMachine):
     @rule()
     def flush(self) -> None:
         self.state.flush()
+        assert self.frozen is not None
         self.flushed = True
         self.durable = self.frozen
 

@@ -161,12 +161,12 @@ def test_an_old_answer_moves_nothing():
 def test_resuming_a_snapshot_asks_for_its_chunk_anew():
     """Figure 13: what was asked of the driver before is no longer waited for."""
     sending = SnapshotSending(
-        SNAPSHOT, acked_offset=10, sent_offset=30, wanted=True, all_sent=True, idle_ticks=9
+        SNAPSHOT, 5, acked_offset=10, sent_offset=30, wanted=True, all_sent=True, idle_ticks=9
     )
 
-    sending.resume(10)
+    sending.resume()
 
-    assert sending == SnapshotSending(SNAPSHOT, acked_offset=10, sent_offset=10)
+    assert sending == SnapshotSending(SNAPSHOT, 5, acked_offset=5, sent_offset=5)
 
 
 def replicating(match_index: int = 0) -> Progress:

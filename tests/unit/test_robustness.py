@@ -12,21 +12,22 @@ from raft.state import Config, Role
 from tests.network import Server
 from tests.unit.absurd import FALSE, absurd
 
-EVENTS = 3_000
+EVENTS = 2_000
 HEAL_TICKS = 200
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(20))
 def test_nothing_that_decodes_harms_a_group(seed):
     """C5, D8: honest messages late, lost, twice and out of order, absurd ones among them."""
     group = Group(Random(seed))
 
     for _ in range(EVENTS):
         group.something_happens()
-        group.check_committed()
+
+    group.check_committed(anew=True)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_group_recovers_from_whatever_arrived(seed):
     """§5.6: when messages arrive again and nobody talks nonsense, commands commit everywhere."""
     group = Group(Random(seed))
@@ -35,7 +36,6 @@ def test_a_group_recovers_from_whatever_arrived(seed):
 
     group.heal()
 
-    group.check_committed()
     taking_part = [server for server in group.servers if server.server_id in group.membership()]
     assert {server.raft.commit_index for server in taking_part} == {max(group.committed)}
 
@@ -75,6 +75,7 @@ class Group:
             check_quorum=random.random() < 0.7,
         )
         self.committed: dict[int, Entry] = {}
+        self.checked: dict[int, tuple[int, int, int]] = {}
         self.servers = [
             *(Restless(server_id, config=config) for server_id in (1, 2, 3)),
             Restless(4, voters=(), config=config),
@@ -117,7 +118,7 @@ class Group:
                     assert isinstance(server.do(core.propose, (b"!",)), core.Proposed)
             self._collect()
             while self.under_way:
-                self._deliver(self.servers[0], keep=0)
+                self._hear(self.under_way.pop(0))
                 self._collect()
         assert Entry(self.servers[0].raft.current_term, COMMAND, b"!") in self.committed.values()
 
@@ -127,14 +128,17 @@ class Group:
             self.servers, key=lambda server: server.raft.commit_index
         ).raft.membership.servers()
 
-    def check_committed(self) -> None:
-        """§5.4.3: no two servers ever commit different entries at one index."""
+    def check_committed(self, *, anew: bool = False) -> None:
+        """§5.4.3: no two servers ever commit different entries at one index, nor apply them."""
         for server in self.servers:
-            log = server.raft.log
-            for index in range(log.truncated_index + 1, server.raft.commit_index + 1):
-                entry = log.entry_at(index)
+            raft, marks = server.raft, (server.lives, server.raft.commit_index, len(server.state))
+            if self.checked.get(server.server_id) == marks and not anew:
+                continue
+            self.checked[server.server_id] = marks
+            for index in range(raft.log.truncated_index + 1, raft.commit_index + 1):
+                entry = raft.log.entry_at(index)
                 assert self.committed.setdefault(index, entry) == entry
-            assert server.state == state_at(self.committed, server.raft.last_applied)
+            assert server.state == state_at(self.committed, raft.last_applied)
 
     def _collect(self) -> None:
         for server in self.servers:
@@ -142,15 +146,17 @@ class Group:
             server.outbox.clear()
         self.check_committed()
 
-    def _deliver(self, _: Server, keep: float = 0.05) -> None:
+    def _deliver(self, _: Server) -> None:
         if self.under_way:
             place = self.random.randrange(len(self.under_way))
-            message = self.under_way[place]
-            if self.random.random() >= keep:
+            self._hear(self.under_way[place])
+            if self.random.random() < 0.95:
                 del self.under_way[place]
-            for server in self.servers:
-                if server.server_id == message.target:
-                    server.do(core.step, message)
+
+    def _hear(self, message: Message) -> None:
+        for server in self.servers:
+            if server.server_id == message.target:
+                server.do(core.step, message)
 
     def _lose(self, _: Server) -> None:
         if self.under_way:
