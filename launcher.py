@@ -119,7 +119,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(screen.as_json(view))
     else:
-        screen.console().print(screen.headline(view), screen.table(view.nodes), sep="\n")
+        screen.console().print(screen.overview(view))
     return 0 if view.leadership.leader else 1
 
 
@@ -236,7 +236,7 @@ def _watch(place: Place, *, as_json: bool) -> int:
             elif live:
                 live.update(screen.picture(view, "Ctrl-C leaves"), refresh=True)
             else:
-                console.print(screen.headline(view), screen.table(view.nodes), sep="\n")
+                console.print(screen.overview(view))
 
 
 def _fail(sentence: str, code: int = 1) -> int:

@@ -18,6 +18,8 @@ UNANSWERED_S = 1.5
 REPLIES_PER_TURN_MAX = 64
 
 
+NEVER = float("-inf")
+
 SMOOTHING = 0.3
 """Of the rate of writes: the share of the latest interval."""
 
@@ -84,11 +86,12 @@ class Board:
 
 def ask_all(endpoints: Mapping[str, str], timeout_s: float) -> dict[str, Answer]:
     """What each node says within the timeout; who says nothing is missing."""
-    board = Board(endpoints, interval_s=timeout_s)
+    interval_s = timeout_s / 4
+    board = Board(endpoints, interval_s)
     deadline = time.monotonic() + timeout_s
     try:
         while len(board.answers()) < len(endpoints) and time.monotonic() < deadline:
-            board.turn(wait_s=deadline - time.monotonic())
+            board.turn(wait_s=interval_s)
         return board.answers()
     finally:
         board.close()
@@ -109,38 +112,34 @@ def leadership(statuses: Iterable[Status]) -> Leadership:
 
 
 class _Line:
-    """One node's client port; at most one question of a kind is on its way."""
+    """One node's client port."""
 
     def __init__(self, context: Context, endpoint: str, interval_s: float) -> None:
         self.answer: Answer | None = None
-        self._asked = False
         self._context = context
         self._endpoint = endpoint
         self._interval_s = interval_s
         self._number = 0
-        self._question = 0
-        self._asked_at = -UNANSWERED_S
-        self._session_asked_at = -UNANSWERED_S
+        self._asked_at = NEVER
+        self._session_asked_at = NEVER
         self._session_opened = False
-        self.socket = self._connect()
+        self._connect()
 
     def is_due(self) -> bool:
-        """Whether it is time to ask, and no question is on its way."""
-        return not self._asked and time.monotonic() - self._asked_at >= self._interval_s
+        """Whether it is time to ask again: a question is lost when the node that got it ends."""
+        return time.monotonic() - self._asked_at >= self._interval_s
 
     def ask_if_due(self) -> None:
-        """Ask once an interval; a connection that brought no answer is given up.
+        """Ask once an interval; a connection that brings no answer for long is given up.
 
-        ZeroMQ would keep a line on which the handshake once failed, silent for ever.
+        ZeroMQ would keep one whose handshake failed, silent for ever, and the questions to a paused
+        node would pile up.
         """
-        if self._asked and time.monotonic() - self._asked_at >= UNANSWERED_S:
+        if time.monotonic() - self._heard_at >= UNANSWERED_S:
             self.socket.close(linger=0)
-            self.socket = self._connect()
-            self._asked = False
-            self._session_asked_at = -UNANSWERED_S
+            self._connect()
         if self.is_due() and self._send(AskStatus(self._number + 1)):
-            self._question = self._number
-            self._asked, self._asked_at = True, time.monotonic()
+            self._asked_at = time.monotonic()
 
     def take(self) -> None:
         """Take what came, up to a bound."""
@@ -159,8 +158,9 @@ class _Line:
             self._session_asked_at = now
         return self._session_opened
 
-    def _connect(self) -> Socket:
-        return tcp_dealer(self._context, self._endpoint, REPLY_BYTES_MAX)
+    def _connect(self) -> None:
+        self.socket: Socket = tcp_dealer(self._context, self._endpoint, REPLY_BYTES_MAX)
+        self._heard_at = time.monotonic()
 
     def _send(self, request: ClientRequest) -> bool:
         self._number += 1
@@ -174,9 +174,9 @@ class _Line:
         if isinstance(reply, SessionOpened):
             self._session_opened = True
         elif isinstance(reply, Refused):
-            self._session_asked_at = -UNANSWERED_S  # it may lead in a moment
-        elif isinstance(reply, Status) and self._asked and reply.request_id == self._question:
-            self._asked = False
+            self._session_asked_at = NEVER  # it may lead in a moment
+        elif isinstance(reply, Status):
+            self._heard_at = time.monotonic()
             self.answer = _with_rate(reply, self.answer)
 
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 RECORD = "launcher.json"
 LOCK = "launcher.lock"
@@ -31,33 +31,32 @@ class Record(NamedTuple):
     base_port: int | None
 
 
-_claims: list[IO[str]] = []
-
-
 def claim(data: Path) -> bool:
     """Become the only supervisor of this directory, for as long as this process lives.
 
-    The kernel gives up the claim when the process ends, however it ends: nothing goes stale.
+    The kernel gives up the claim when the process ends, however it ends: nothing goes stale. A
+    file object would do so a little before, while Python takes itself apart.
     """
-    lock = (data / LOCK).open("a")
+    lock = os.open(data / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + CLAIM_S
     while not _lock(lock, fcntl.LOCK_EX):
         if time.monotonic() >= deadline:
-            lock.close()
+            os.close(lock)
             return False
         time.sleep(0.01)
-    _claims.append(lock)
     return True
 
 
 def is_claimed(data: Path) -> bool:
     """Whether a supervisor is alive."""
     try:
-        lock = (data / LOCK).open("a")
-    except OSError:
+        lock = os.open(data / LOCK, os.O_RDWR)
+    except FileNotFoundError:
         return False
-    with lock:
+    try:
         return not _lock(lock, fcntl.LOCK_SH)
+    finally:
+        os.close(lock)
 
 
 def write_record(data: Path, record: Record) -> None:
@@ -90,7 +89,7 @@ def free_socket(data: Path, path: Path) -> None:
         path.parent.rmdir()
 
 
-def _lock(lock: IO[str], kind: int) -> bool:
+def _lock(lock: int, kind: int) -> bool:
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -87,7 +87,14 @@ class LiveScreen:
 def picture(view: View, hint: str) -> RenderableType:
     """The cluster, its nodes, what happened last, and what the user can do."""
     lines = [Text(event, _style(event)) for event in view.events[-EVENTS_SHOWN:]]
-    return Group(headline(view), table(view.nodes), *lines, Text(), Text(hint, "dim"))
+    return Group(
+        headline(view), table(view.nodes, with_clients=False), *lines, Text(), Text(hint, "dim")
+    )
+
+
+def overview(view: View) -> RenderableType:
+    """How the cluster is, and where clerks find it."""
+    return Group(headline(view), table(view.nodes, with_clients=True))
 
 
 def headline(view: View) -> Text:
@@ -99,16 +106,18 @@ def headline(view: View) -> Text:
     return Text.assemble((view.cluster, "bold"), "   ", who, "   ", share)
 
 
-def table(nodes: Sequence[NodeView]) -> Table:
-    """A row for each node."""
-    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), header_style="dim", border_style="dim")
+def table(nodes: Sequence[NodeView], *, with_clients: bool) -> Table:
+    """A row for each node, narrow enough for 80 columns."""
+    grid = Table(box=box.SIMPLE_HEAD, padding=0, header_style="dim", border_style="dim")
     for column in ("node", "role"):
-        grid.add_column(column)
+        grid.add_column(column, no_wrap=True)
     for column in ("term", "commit", "applied", "writes/s", "pid"):
-        grid.add_column(column, justify="right")
-    grid.add_column("client", no_wrap=True)
+        grid.add_column(column, no_wrap=True, justify="right")
+    if with_clients:
+        grid.add_column("client", no_wrap=True)
     for node in nodes:
-        grid.add_row(*_row(node))
+        row = _row(node)
+        grid.add_row(*row, *([Text(node.address.client, "dim")] if with_clients else []))
     return grid
 
 
@@ -139,7 +148,6 @@ def _row(node: NodeView) -> list[Text]:
         *[Text(str(number)) for number in numbers],
         Text("" if node.answer.writes_per_s is None else f"{node.answer.writes_per_s:.0f}"),
         Text(pid),
-        Text(node.address.client, "dim"),
     ]
 
 

@@ -170,8 +170,7 @@ def _step_down_removed(raft: Raft) -> None:
     It tells of the commit and names a successor, so that nobody waits for an election timeout.
     """
     send_appends(raft)
-    raft.transferee = transfer.best_successor(raft)
-    transfer.try_timeout_now(raft)
+    transfer.name_successor(raft)
     become_follower(raft, raft.current_term, NOBODY)
 
 

@@ -39,6 +39,13 @@ def try_timeout_now(raft: Raft) -> None:
     send(raft, TimeoutNow(raft.group, raft.server_id, raft.transferee, raft.current_term))
 
 
+def name_successor(raft: Raft) -> None:
+    """Let the fittest campaign at once, although it may lack what is not committed yet."""
+    successor = best_successor(raft)
+    if successor != NOBODY:
+        send(raft, TimeoutNow(raft.group, raft.server_id, successor, raft.current_term))
+
+
 def on_tick(raft: Raft) -> None:
     """Past the deadline, or when the transferee no longer votes, we stay the leader (M9)."""
     if not raft.transferee:

@@ -96,7 +96,8 @@ class Healing:
     def _are_equal(self, members: list[Server]) -> bool:
         last = self._history.last_index
         return all(
-            server.state.last_applied == server.raft.log.last_index == last for server in members
+            server.service.state.last_applied == server.raft.log.last_index == last
+            for server in members
         )
 
     def _check_same_log(self, server: Server, leader: Server) -> None:
@@ -104,16 +105,16 @@ class Healing:
         first = max(ours.truncated_index, theirs.truncated_index) + 1
         last = ours.last_index
         assert ours.between(first, last) == theirs.between(first, last), "liveness: logs differ"
-        assert server.state == leader.state, "liveness: states differ"
+        assert server.service.state == leader.service.state, "liveness: states differ"
 
     def _read_everywhere(self) -> None:
         for server in self._members(self._wait_for_leader()):
             asked: list[int] = []
 
             def comes_about(server: Server = server, asked: list[int] = asked) -> bool:
-                if not any(server.is_waiting(context) for context in asked):
+                if not any(server.service.is_waiting(context) for context in asked):
                     asked.append(self._clients.read(server))
-                return any(context in server.answers for context in asked)
+                return any(context in server.service.answers for context in asked)
 
             self._wait("answer to a read", comes_about)
 

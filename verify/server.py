@@ -4,7 +4,6 @@ It does the duties in their order, and a crash may come between any two of them:
 counts duties and burns out among them. What a crash keeps is on the disk.
 """
 
-from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -18,6 +17,7 @@ from verify.laws import Laws
 from verify.machine import State
 from verify.network import Network
 from verify.outgoing import Outgoing
+from verify.service import Service
 from verify.timeline import Timeline
 from verify.transcript import describe
 
@@ -45,7 +45,6 @@ class Server:
         self.fuse = 0  # so many duties until it crashes; 0: not lit
         self.tick_units = tick_units
         self.stalled_until = 0  # its disk
-        self.answers: dict[int, int] = {}  # to reads: the state they were answered from
         self._timeline = timeline
         self._network = network
         self._laws = laws
@@ -55,15 +54,12 @@ class Server:
         self._missed_ticks = 0
         self._backlog: list[tuple[Callable[[Any], None], Any]] = []
         self._writing: Write | None = None
-        self._applying: deque[Committed] = deque()
         self._staged = bytearray()
         self._installing = State()
         self._outgoing = Outgoing()
-        self._floors: dict[int, int] = {}  # of reads: what was committed when they were asked
-        self._reads: list[tuple[int, int]] = []  # (read index, context)
         random = Random(timeline.random.getrandbits(32))
         self.raft = core.start(0, server_id, timeline.swarm.config, random, disk.load())
-        self.state = disk.state
+        self.service = Service(timeline, laws, disk.state)
         laws.on_start(self.raft)
         timeline.after(timeline.random.randrange(tick_units), self._on_tick)
         timeline.note(server_id, "starts", disk.hard_state)
@@ -108,17 +104,13 @@ class Server:
 
     def read(self, context: int, *, lease: bool) -> None:
         """A client wants to read; the answer must hold all that is committed by now."""
-        self._floors[context] = self._laws.history.last_index
+        self.service.expect(context)
         if self.ask(core.read, context, lease=lease) is not None:
-            del self._floors[context]
-
-    def is_waiting(self, context: int) -> bool:
-        """Whether a read has no answer yet, and may still get one."""
-        return context in self._floors or any(context == at for _, at in self._reads)
+            self.service.forget(context)
 
     def save(self) -> None:
         """Begin to make the state durable, in the background."""
-        self._timeline.after(self._timeline.swarm.save_units, self._on_saved, self.state)
+        self._timeline.after(self._timeline.swarm.save_units, self._on_saved, self.service.state)
 
     def abort_snapshots(self) -> None:
         """The states it sends can no longer be read, and what it stages is lost."""
@@ -216,7 +208,7 @@ class Server:
         if committed is not None:
             self._start_apply(committed)
         for read_state in reads:
-            self._on_read_state(*read_state)
+            self.service.on_read_state(*read_state)
 
     def _burn_among(self, duties: Ready) -> None:
         """Do what comes before the crash."""
@@ -246,9 +238,16 @@ class Server:
         assert self._writing is None, "a second write while one is in flight"
         self._timeline.note(self.server_id, "writes", write)
         self._writing = write
-        swarm, now = self._timeline.swarm, self._timeline.now
-        units = swarm.write_units + int(self._timeline.random.random() * swarm.write_spread_units)
-        self._timeline.after(units + max(0, self.stalled_until - now), self._on_durable, write)
+        swarm, random = self._timeline.swarm, self._timeline.random.random
+        units = swarm.write_units + int(random() * swarm.write_spread_units)
+        units += max(0, self.stalled_until - self._timeline.now)
+        self._timeline.after(units, self._on_durable, write)
+        if write.snapshot is not None and random() < swarm.crash_installing:
+            self._timeline.after(int(random() * units), self._crash_installing, write)
+
+    def _crash_installing(self, write: Write) -> None:
+        if self.is_alive and self._writing is write:
+            self.crash()
 
     def _on_durable(self, write: Write) -> None:
         """It is on the disk now; a paused process notices only when it goes on."""
@@ -285,8 +284,7 @@ class Server:
         self._timeline.note(self.server_id, "has written", write.number)
         self._send(messages)
         if write.snapshot is not None:
-            self.state = self._installing
-            self._applying.clear()
+            self.service.install(self._installing)
         core.persisted(self.raft, write)
         self._laws.look(self.raft)
         self._wake()
@@ -311,46 +309,22 @@ class Server:
     # Its state machine
 
     def _start_apply(self, committed: Committed) -> None:
-        self._applying.append(committed)
+        self.service.queue(committed)
         units = self._timeline.swarm.apply_units
         if units:
-            self._timeline.after(units, self._on_applied, committed)
+            self._timeline.after(units, self._on_applied)
         else:
-            self._finish_apply(committed)
+            self._finish_apply(None)
 
-    def _on_applied(self, committed: Committed) -> None:
+    def _on_applied(self, _: object) -> None:
         if self.is_alive:
-            self._when_running(self._finish_apply, committed)
+            self._when_running(self._finish_apply, None)
 
-    def _finish_apply(self, _: Committed) -> None:
-        if not self._applying:
-            return  # a snapshot has replaced the state
-        committed = self._applying.popleft()
-        self._laws.on_apply(self.state, committed)
-        self.state = machine.apply(self.state, committed.entries)
-        self._laws.check_state(self.state)
-        core.applied(self.raft, self.state.last_applied)
-        self._timeline.facts["applied entries"] += len(committed.entries)
-        self._laws.look(self.raft)
-        self._answer_reads()
-        self._wake()
-
-    def _on_read_state(self, context: int, read_index: int | None) -> None:
-        floor = self._floors.pop(context)
-        if read_index is None:
-            self._timeline.facts["reads given up"] += 1
-            return
-        self._laws.on_read(read_index, floor)
-        self._reads.append((read_index, context))
-        self._answer_reads()
-
-    def _answer_reads(self) -> None:
-        index = self.state.last_applied
-        for read_index, context in self._reads:
-            if read_index <= index:
-                self.answers[context] = index
-                self._timeline.facts["reads answered"] += 1
-        self._reads = [waiting for waiting in self._reads if waiting[0] > index]
+    def _finish_apply(self, _: object) -> None:
+        if self.service.apply_next():
+            core.applied(self.raft, self.service.state.last_applied)
+            self._laws.look(self.raft)
+            self._wake()
 
     # Snapshots
 

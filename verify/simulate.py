@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _replay(seed: int, *, trace: bool) -> int:
     """One seed, with a digest of its transcript to compare two runs by."""
     transcript = Transcript(keep=None, live=trace)
-    code = _report([run_seed(seed, transcript)])
+    code = _report(run_seed(each, transcript) for each in [seed])
     print(f"transcript {transcript.digest()}")
     return code
 

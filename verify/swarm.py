@@ -34,6 +34,7 @@ class Swarm(NamedTuple):
     duplicate: float
     in_order: bool  # between two servers nothing overtakes
     corrupt: float  # chance that a chunk of a snapshot arrives changed
+    crash_installing: float  # chance of a crash while a snapshot is being written
     # the servers
     turn_units: int  # how long a server gathers before it takes its turn
     write_units: int
@@ -83,7 +84,7 @@ def draw(random: Random) -> Swarm:
         config=config,
         voters=random.choice((3, 3, 3, 4, 5, 5, 5, 6, 7)),
         learners=random.choice((0, 0, 0, 1)),
-        fault_ticks=random.choice((100, 200, 200, 300)),
+        fault_ticks=random.choice((150, 300, 300, 450)),
         codec=random.random() < 0.15,
         delay_units=random.choice((20, 20, 100, 500)),
         delay_spread_units=random.choice((50, 100, 500, 2000, 8000)),
@@ -92,6 +93,7 @@ def draw(random: Random) -> Swarm:
         duplicate=_sometimes(random, 0.4, (0.01, 0.1, 0.3)),
         in_order=random.random() < 0.3,
         corrupt=_sometimes(random, 0.3, (0.005, 0.02, 0.1)),
+        crash_installing=_sometimes(random, 0.3, (0.05, 0.2)),
         turn_units=random.choice((0, 10, 100, 400)),
         write_units=random.choice((20, 100, 500)),
         write_spread_units=random.choice((20, 100, 1000, 5000)),
@@ -158,6 +160,7 @@ def calmed(swarm: Swarm) -> Swarm:
         loss=0.0,
         duplicate=0.0,
         corrupt=0.0,
+        crash_installing=0.0,
         write_units=20,
         write_spread_units=100,
         apply_units=min(swarm.apply_units, 100),

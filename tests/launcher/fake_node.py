@@ -31,7 +31,7 @@ def run(config: Config, name: str, data: Path) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    (data / name).mkdir(exist_ok=True)
+    (data / name).mkdir(parents=True, exist_ok=True)
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.setsockopt(zmq.LINGER, 0)
         router.bind(f"tcp://{address.client}")

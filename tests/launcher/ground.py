@@ -55,9 +55,10 @@ class Ground:
         """In this process, as quick as can be."""
         return launcher.main([verb, *arguments, "--data", str(self.data)])
 
-    def up(self, *arguments: str) -> int:
-        """In the background."""
-        return launcher.main(["up", "--detach", *self.up_arguments, *arguments])
+    def up(self, *arguments: str, nodes: int = 1) -> int:
+        """In the background; one node is enough for most tests, and quick."""
+        count = ("--nodes", str(nodes))
+        return launcher.main(["up", "--detach", *self.up_arguments, *count, *arguments])
 
     def spawn(self, *arguments: str) -> subprocess.Popen[str]:
         """In a process of its own."""

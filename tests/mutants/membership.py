@@ -10,7 +10,7 @@ MUTANTS = (
         "return Refusal.NOT_READY  #",
         "pass  #",
         "Two leaders change one server each, and their majorities need not overlap.",
-        "",
+        "tests/paper/test_6_membership.py::test_no_membership_change_before_the_terms_first_commit",
     ),
     Mutant(
         "two-changes-in-flight",
@@ -19,7 +19,8 @@ MUTANTS = (
         "if raft.memberships[-1][0] > raft.commit_index or raft.membership.outgoing:",
         "if raft.membership.outgoing:",
         "A second change begins while the first may still be rolled back.",
-        "",
+        "tests/paper/test_6_membership.py"
+        "::test_one_membership_change_is_committed_before_the_next_begins",
     ),
     Mutant(
         "membership-not-rolled-back",
@@ -28,7 +29,7 @@ MUTANTS = (
         "    while raft.memberships[-1][0] >= first:\n        raft.memberships.pop()\n",
         "",
         "A membership whose entry was overwritten stays in force.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_membership_is_rolled_back_with_its_entry",
     ),
     Mutant(
         "membership-lost-at-restart",
@@ -37,7 +38,7 @@ MUTANTS = (
         "if entry.kind == MEMBERSHIP\n    ]",
         "if entry.kind == MEMBERSHIP and not entries\n    ]",
         "A restarted server votes and counts by a membership that is over.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_membership_is_found_again_after_a_crash",
     ),
     Mutant(
         "membership-lost-in-a-snapshot",
@@ -46,7 +47,7 @@ MUTANTS = (
         "raft.memberships = [(snapshot.last_included_index, snapshot.membership)]",
         "raft.memberships = [(snapshot.last_included_index, raft.membership)]",
         "Who catches up by a snapshot keeps the membership it was born with.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_a_snapshot_replaces_log_state_and_membership",
     ),
     Mutant(
         "membership-in-force-when-committed",
@@ -56,7 +57,7 @@ MUTANTS = (
         "known = reversed(self.memberships)\n"
         "        return next(found for at, found in known if at <= self.commit_index)",
         "Two servers count by memberships that do not overlap, since commits are heard of late.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_membership_counts_from_when_it_is_in_the_log",
     ),
     Mutant(
         "several-changes-without-joint",
@@ -65,7 +66,8 @@ MUTANTS = (
         "if len(voters ^ set(old.voters)) <= 1:",
         "if len(voters ^ set(old.voters)) <= 3:",
         "Old and new majorities need not share a server, and each may elect a leader.",
-        "",
+        "tests/paper/test_thesis_4_3_joint.py"
+        "::test_a_demoted_voter_keeps_its_vote_until_the_joint_membership_is_left",
     ),
     Mutant(
         "joint-commit-by-one-majority",
@@ -74,7 +76,7 @@ MUTANTS = (
         "return min(committed_index(voters, match), committed_index(outgoing, match))",
         "return committed_index(voters, match)",
         "While a change is under way the incoming majority commits alone.",
-        "",
+        "tests/paper/test_thesis_4_3_joint.py::test_a_joint_commit_needs_both_majorities",
     ),
     Mutant(
         "joint-election-by-one-majority",
@@ -83,7 +85,7 @@ MUTANTS = (
         "results = {vote_result(voters, votes), vote_result(outgoing, votes)}",
         "results = {vote_result(voters, votes)}",
         "While a change is under way the incoming majority elects alone.",
-        "",
+        "tests/paper/test_thesis_4_3_joint.py::test_a_joint_election_needs_both_majorities",
     ),
     Mutant(
         "joint-left-before-its-commit",
@@ -92,7 +94,8 @@ MUTANTS = (
         "if membership.outgoing and index <= raft.commit_index:",
         "if membership.outgoing:",
         "The new membership stands alone before both majorities know the joint one.",
-        "",
+        "tests/paper/test_thesis_4_3_joint.py"
+        "::test_a_joint_membership_is_not_left_for_a_commit_before_it",
     ),
     Mutant(
         "joint-never-left",
@@ -101,7 +104,8 @@ MUTANTS = (
         "membership.leave_joint(raft)",
         "",
         "Two majorities are needed for ever, and no other change is possible.",
-        "",
+        "tests/paper/test_thesis_4_3_joint.py"
+        "::test_a_leader_leaves_a_joint_membership_once_it_is_committed",
     ),
     Mutant(
         "removed-leader-goes-on",
@@ -110,7 +114,8 @@ MUTANTS = (
         "_step_down_removed(raft)",
         "return",
         "A leader that removed itself leads on without a vote.",
-        "",
+        "tests/paper/test_6_membership.py"
+        "::test_a_leader_that_is_removed_steps_down_when_that_is_committed",
     ),
     Mutant(
         "campaign-with-a-change-unapplied",
@@ -119,7 +124,8 @@ MUTANTS = (
         "return any(raft.last_applied < at <= raft.commit_index for at, _ in raft.memberships)",
         "return raft.commit_index < 0",
         "A server campaigns by a membership that its state has not seen.",
-        "",
+        "tests/paper/test_6_membership.py"
+        "::test_nobody_campaigns_over_a_membership_that_it_has_not_applied",
     ),
     Mutant(
         "new-server-votes-at-once",
@@ -128,7 +134,8 @@ MUTANTS = (
         "if action is Action.ADD_LEARNER and server not in voters:\n        learners.add(server)",
         "if action is Action.ADD_LEARNER and server not in voters:\n        voters.add(server)",
         "An empty server counts in every majority before it has caught up.",
-        "",
+        "tests/paper/test_6_membership.py"
+        "::test_a_new_server_joins_as_a_learner_and_counts_for_nothing",
     ),
     Mutant(
         "promoted-before-caught-up",
@@ -137,7 +144,7 @@ MUTANTS = (
         "return is_streamed_to and lag <= raft.config.promote_lag_entries_max",
         "return is_streamed_to and lag >= 0",
         "A learner far behind gets a vote, and every commit waits for it.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_learner_is_promoted_only_when_it_has_caught_up",
     ),
     Mutant(
         "promoted-though-silent",
@@ -146,7 +153,7 @@ MUTANTS = (
         "is_streamed_to = progress.recent_active and",
         "is_streamed_to =",
         "A learner that is dead gets a vote, and every commit waits for it.",
-        "",
+        "tests/unit/test_planted.py::test_a_silent_learner_is_not_promoted",
     ),
     Mutant(
         "removed-voter-gives-up-too-early",
@@ -155,7 +162,7 @@ MUTANTS = (
         "known = (raft.membership, membership_at(raft, raft.commit_index))",
         "known = (raft.membership,)",
         "The only server that holds the entry which removes it never campaigns to commit it.",
-        "",
+        "tests/unit/test_planted.py::test_a_voter_may_lead_until_its_removal_is_committed",
     ),
     Mutant(
         "learner-campaigns",
@@ -164,7 +171,7 @@ MUTANTS = (
         "return any(raft.server_id in (*found.voters, *found.outgoing) for found in known)",
         "return any(raft.server_id in found.servers() for found in known)",
         "A server without a vote stands for election.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_learner_and_a_stranger_never_campaign",
     ),
     Mutant(
         "id-used-again",
@@ -173,7 +180,7 @@ MUTANTS = (
         "return Refusal.REMOVED_ID  # M6",
         "pass  # M6",
         "A new server under an old id is believed to hold what the old one held.",
-        "",
+        "tests/paper/test_6_membership.py::test_the_id_of_a_removed_server_is_never_used_again",
     ),
     Mutant(
         "tombstones-lost-with-the-joint",
@@ -182,7 +189,8 @@ MUTANTS = (
         "tuple(sorted(learners)), (), membership.removed)",
         "tuple(sorted(learners)), (), ())",
         "Ids removed in a joint change may be used again.",
-        "",
+        "tests/paper/test_thesis_4_3_joint.py"
+        "::test_a_leader_leaves_a_joint_membership_once_it_is_committed",
     ),
     Mutant(
         "stranger-acknowledges",
@@ -191,6 +199,6 @@ MUTANTS = (
         "return raft.role is Role.LEADER and source in raft.progress",
         "return raft.role is Role.LEADER",
         "A late reply of a server that was removed stops the leader.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_late_answer_of_a_removed_server_changes_nothing",
     ),
 )

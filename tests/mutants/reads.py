@@ -10,7 +10,7 @@ MUTANTS = (
         "if not raft.readers_waiting or not _has_committed_in_term(raft):",
         "if not raft.readers_waiting:",
         "A new leader answers from a commit index that is behind its predecessor's.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_waits_for_the_terms_first_commit",
     ),
     Mutant(
         "read-joins-an-older-round",
@@ -19,7 +19,7 @@ MUTANTS = (
         "broadcast_heartbeat(raft)\n    readers = tuple(raft.readers_waiting)",
         "readers = tuple(raft.readers_waiting)",
         "Answers to heartbeats sent before the read confirm it.",
-        "",
+        "tests/paper/test_8_reads.py::test_an_answer_to_an_earlier_round_confirms_nothing",
     ),
     Mutant(
         "round-number-used-again",
@@ -28,7 +28,7 @@ MUTANTS = (
         "raft.round_number += 1",
         "raft.round_number = max(raft.round_number, 1)",
         "A late answer to one round confirms another.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_that_comes_during_a_round_waits_for_the_next",
     ),
     Mutant(
         "read-id-used-again",
@@ -37,7 +37,7 @@ MUTANTS = (
         "raft.read_number += 1",
         "",
         "A late answer to an attempt given up answers the next one.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_asked_about_again_has_another_id",
     ),
     Mutant(
         "read-id-starts-at-zero",
@@ -46,7 +46,7 @@ MUTANTS = (
         "read_number=random.getrandbits(48),",
         "read_number=0,",
         "An answer from before a restart answers a read after it.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_id_is_not_used_again_after_a_crash",
     ),
     Mutant(
         "overdue-read-kept",
@@ -55,7 +55,7 @@ MUTANTS = (
         "_give_up(raft, raft.forwarded.pop(number).contexts)",
         "continue",
         "A read whose question was lost waits for ever.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_asked_about_again_has_another_id",
     ),
     Mutant(
         "read-unconfirmed",
@@ -64,7 +64,7 @@ MUTANTS = (
         "confirmed = joint_committed_index(membership.voters, membership.outgoing, rounds)",
         "confirmed = max(rounds.values())",
         "A leader deposed without knowing it answers reads.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_waits_until_a_majority_confirms_the_leader",
     ),
     Mutant(
         "read-at-what-the-leader-applied",
@@ -73,7 +73,7 @@ MUTANTS = (
         "ReadRound(raft.round_number, raft.commit_index, readers)",
         "ReadRound(raft.round_number, raft.last_applied, readers)",
         "A read does not see what was committed before it began.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_read_waits_for_the_terms_first_commit",
     ),
     Mutant(
         "read-at-what-the-follower-applied",
@@ -82,7 +82,8 @@ MUTANTS = (
         "ReadState(at, message.read_index) for at",
         "ReadState(at, min(message.read_index, raft.last_applied)) for at",
         "A follower answers from a state older than the index it asked for.",
-        "",
+        "tests/paper/test_8_reads.py"
+        "::test_a_follower_asks_its_leader_which_index_its_reads_must_see",
     ),
     Mutant(
         "read-survives-a-new-leader",
@@ -91,7 +92,7 @@ MUTANTS = (
         "raft.read_rounds.clear()",
         "",
         "A round that began in one term is confirmed in another.",
-        "",
+        "tests/paper/test_8_reads.py::test_a_deposed_leader_answers_no_read_that_waited",
     ),
     Mutant(
         "lease-without-drift",
@@ -100,7 +101,8 @@ MUTANTS = (
         "return (self.election_ticks_min - 2) * (100 - self.lease_drift_percent) // 100",
         "return self.election_ticks_min",
         "A follower's faster clock ends the lease before the leader's does.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py"
+        "::test_a_lease_ends_before_another_server_can_be_elected",
     ),
     Mutant(
         "lease-from-the-answer",
@@ -109,7 +111,8 @@ MUTANTS = (
         "raft.lease_until = sent_at + raft.config.lease_ticks()",
         "raft.lease_until = raft.clock + raft.config.lease_ticks()",
         "The lease counts from an answer, though the follower's silence began long before.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py"
+        "::test_a_lease_counts_from_when_the_heartbeat_was_sent",
     ),
     Mutant(
         "lease-survives-a-transfer",
@@ -118,7 +121,7 @@ MUTANTS = (
         "raft.lease_barred = True",
         "",
         "The old leader answers by its lease while the transferee already leads.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py::test_a_transfer_ends_the_lease",
     ),
     Mutant(
         "lease-before-the-first-commit",
@@ -127,7 +130,7 @@ MUTANTS = (
         "and not raft.lease_barred\n        and _has_committed_in_term(raft)",
         "and not raft.lease_barred",
         "A new leader's lease reads miss what its predecessor committed.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py::test_no_lease_before_the_terms_first_commit",
     ),
     Mutant(
         "lease-survives-a-change",
@@ -136,7 +139,7 @@ MUTANTS = (
         "raft.lease_until = 0  # it was granted by another majority (R2)",
         "",
         "A lease that one majority granted binds nobody of another.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py::test_a_membership_change_ends_the_lease",
     ),
     Mutant(
         "lease-without-asking",
@@ -145,7 +148,7 @@ MUTANTS = (
         "lease_reads: bool = False",
         "lease_reads: bool = True",
         "Reads rely on clocks though nobody chose so.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py::test_lease_reads_are_a_choice_of_the_user",
     ),
     Mutant(
         "vote-inside-a-lease",
@@ -154,6 +157,17 @@ MUTANTS = (
         "return True  # even where a later term made us forget who it was",
         "pass",
         "A later term makes a follower forget the leader that counts on its silence.",
-        "",
+        "tests/paper/test_thesis_6_4_1_leases.py"
+        "::test_a_voter_keeps_its_silence_though_it_forgot_who_leads",
+    ),
+    Mutant(
+        "campaign-inside-a-lease",
+        "R2",
+        "raft/election.py",
+        "if _is_silent(raft) and not leadership_transfer:",
+        "if leadership_transfer and not raft:",
+        "A follower that promised silence stands for election by its own faster clock.",
+        "tests/paper/test_thesis_6_4_1_leases.py"
+        "::test_a_voter_on_whose_silence_a_leader_counts_stands_for_no_election",
     ),
 )

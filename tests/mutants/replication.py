@@ -10,7 +10,8 @@ MUTANTS = (
         "if index <= raft.commit_index or raft.log.term_at(index) != raft.current_term:",
         "if index <= raft.commit_index:",
         "An entry of an earlier term is committed by counting, and overwritten later.",
-        "",
+        "tests/paper/test_5_4_safety.py"
+        "::test_an_entry_of_an_earlier_term_on_a_majority_is_not_committed",
     ),
     Mutant(
         "truncates-without-conflict",
@@ -19,7 +20,8 @@ MUTANTS = (
         "if term != entry.term:",
         "if term is not None or offset == len(entries) - 1:",
         "A late, shorter append erases entries that were acknowledged.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_a_follower_keeps_what_agrees_and_replaces_what_conflicts",
     ),
     Mutant(
         "keeps-what-conflicts",
@@ -28,7 +30,8 @@ MUTANTS = (
         "if term != entry.term:",
         "if term is None:",
         "A follower acknowledges entries that differ from the leader's.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_a_follower_keeps_what_agrees_and_replaces_what_conflicts",
     ),
     Mutant(
         "no-consistency-check",
@@ -37,7 +40,8 @@ MUTANTS = (
         "if raft.log.term_at(message.prev_log_index) != message.prev_log_term:",
         "if raft.log.term_at(message.prev_log_index) is None:",
         "Entries land behind one of another term, and the logs never match again.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_a_follower_refuses_what_does_not_follow_its_own_log",
     ),
     Mutant(
         "late-append-below-the-commit",
@@ -46,7 +50,8 @@ MUTANTS = (
         "if message.prev_log_index < raft.commit_index:",
         "if message.prev_log_index < 0:",
         "A repeated append reaches below what was compacted, and is refused for ever.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_an_append_before_the_commit_index_is_answered_and_not_read",
     ),
     Mutant(
         "commit-falls",
@@ -55,7 +60,7 @@ MUTANTS = (
         "raft.commit_index = max(raft.commit_index, min(message.leader_commit, last_new))",
         "raft.commit_index = min(message.leader_commit, last_new)",
         "A late append takes back a commit.",
-        "",
+        "tests/paper/test_5_3_replication.py::test_a_late_and_smaller_commit_index_changes_nothing",
     ),
     Mutant(
         "commit-past-what-agrees",
@@ -64,7 +69,8 @@ MUTANTS = (
         "min(message.leader_commit, last_new))",
         "min(message.leader_commit, raft.log.last_index))",
         "A follower commits entries of its own behind those that were shown to agree.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_a_follower_takes_no_commit_for_entries_that_were_not_compared",
     ),
     Mutant(
         "heartbeat-commits-the-unknown",
@@ -73,7 +79,8 @@ MUTANTS = (
         "commit = min(progress.match_index, raft.commit_index)",
         "commit = raft.commit_index",
         "A heartbeat lets a follower commit entries that nobody compared.",
-        "",
+        "tests/paper/test_5_4_safety.py"
+        "::test_a_deposed_leaders_entries_give_way_and_its_commit_stands",
     ),
     Mutant(
         "match-falls",
@@ -82,7 +89,7 @@ MUTANTS = (
         "if index <= self.match_index:\n            return False",
         "if index == self.match_index:\n            return False",
         "A late acknowledgement takes back what a follower is known to hold.",
-        "",
+        "tests/paper/test_5_3_replication.py::test_a_late_acknowledgement_lowers_no_match_index",
     ),
     Mutant(
         "match-beyond-the-log",
@@ -92,7 +99,8 @@ MUTANTS = (
         "        return  # nobody can hold what we never sent: the peer is at fault\n",
         "",
         "A faulty peer makes the leader believe in entries that do not exist.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_an_acknowledgement_beyond_the_leaders_log_commits_nothing",
     ),
     Mutant(
         "applied-falls",
@@ -101,7 +109,8 @@ MUTANTS = (
         "raft.last_applied = max(raft.last_applied, index)",
         "raft.last_applied = index",
         "A late report takes back what was applied.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_a_late_report_of_the_state_machine_lowers_no_applied_index",
     ),
     Mutant(
         "lost-append-never-resent",
@@ -111,7 +120,7 @@ MUTANTS = (
         "        progress.probe_due = True\n",
         "",
         "A follower whose last append was lost stays behind until somebody proposes.",
-        "",
+        "tests/paper/test_5_3_replication.py::test_a_lost_append_is_sent_again",
     ),
     Mutant(
         "refusal-does-not-back-up",
@@ -120,7 +129,7 @@ MUTANTS = (
         "progress.next_index = max(progress.match_index, agreeing) + 1",
         "",
         "The leader asks at the same place again and again.",
-        "",
+        "tests/paper/test_5_3_replication.py::test_a_leader_brings_each_log_of_figure_7_to_its_own",
     ),
     Mutant(
         "old-refusal-rewinds",
@@ -129,7 +138,7 @@ MUTANTS = (
         "if message.prev_log_index > progress.match_index:",
         "if message:",
         "A late refusal stops a pipeline that has moved on.",
-        "",
+        "tests/paper/test_5_3_replication.py::test_a_late_refusal_moves_no_next_index_back",
     ),
     Mutant(
         "follower-skips-nothing",
@@ -138,7 +147,7 @@ MUTANTS = (
         "hint = raft.log.last_agreeing(message.prev_log_index, message.prev_log_term)",
         "hint = min(message.prev_log_index - 1, raft.log.last_index)",
         "A long diverged log is brought back one entry at a time.",
-        "",
+        "tests/paper/test_5_3_replication.py::test_a_refusal_skips_whole_terms",
     ),
     Mutant(
         "commit-told-with-the-next-entry-only",
@@ -147,7 +156,8 @@ MUTANTS = (
         "reads.send_heartbeat(raft, server, 0)",
         "continue",
         "Followers hear of the last commit a heartbeat later than they could.",
-        "",
+        "tests/paper/test_5_3_replication.py"
+        "::test_a_leader_applies_a_committed_entry_and_tells_of_the_commit",
     ),
     Mutant(
         "window-without-a-bound",
@@ -156,7 +166,7 @@ MUTANTS = (
         "return len(self.inflight) >= messages_max or self.inflight_bytes >= bytes_max",
         "return False",
         "A slow follower's unacknowledged appends fill the leader's memory.",
-        "",
+        "tests/test_scenarios.py::test_the_cluster_answers_as_written[full_window]",
     ),
     Mutant(
         "window-never-opens-again",
@@ -165,7 +175,7 @@ MUTANTS = (
         "self.inflight_bytes -= self.inflight.popleft()[1]",
         "self.inflight.popleft()",
         "After some megabytes the follower gets nothing more.",
-        "",
+        "tests/unit/test_progress.py::test_a_full_window_pauses_the_pipeline",
     ),
     Mutant(
         "append-without-a-bound",
@@ -174,7 +184,7 @@ MUTANTS = (
         "return max(first, min(last, self.truncated_index + fitting))",
         "return last",
         "One message carries the whole log, and no peer accepts a frame so long.",
-        "",
+        "tests/unit/test_planted.py::test_a_leader_cuts_appends_at_their_limit",
     ),
     Mutant(
         "uncommitted-without-a-bound",
@@ -183,7 +193,7 @@ MUTANTS = (
         "return Refusal.OVERLOADED",
         "pass",
         "A leader without a majority takes proposals until its memory is full.",
-        "",
+        "tests/unit/test_planted.py::test_a_leader_without_a_majority_takes_only_so_much",
     ),
     Mutant(
         "pipeline-survives-a-lost-link",
@@ -192,6 +202,6 @@ MUTANTS = (
         "progress.become_probe()",
         "return",
         "What was on its way over a lost connection is never sent again.",
-        "",
+        "tests/test_scenarios.py::test_the_cluster_answers_as_written[heartbeat_ends_probe]",
     ),
 )

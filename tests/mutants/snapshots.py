@@ -10,7 +10,8 @@ MUTANTS = (
         "cut = min(index, _needed_behind(raft))",
         "cut = index",
         "A follower a little late needs a whole snapshot each time the state is flushed.",
-        "",
+        "tests/paper/test_7_snapshots.py"
+        "::test_the_log_is_kept_for_a_follower_that_is_a_little_late",
     ),
     Mutant(
         "cut-what-is-not-durable",
@@ -19,7 +20,7 @@ MUTANTS = (
         "cut = min(index, _needed_behind(raft))",
         "cut = min(raft.last_applied, _needed_behind(raft))",
         "The log is cut past the durable state, and a crash leaves a gap between them.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_the_log_is_not_cut_past_the_saved_state",
     ),
     Mutant(
         "chunk-out-of-order",
@@ -28,7 +29,7 @@ MUTANTS = (
         "message.offset != receiving.next_offset or receiving.complete:",
         "receiving.complete:",
         "A repeated or reordered chunk is staged at the wrong place.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_chunks_are_written_at_their_offset_and_in_order",
     ),
     Mutant(
         "chunks-of-two-snapshots",
@@ -37,7 +38,7 @@ MUTANTS = (
         "if receiving and (receiving.source, receiving.snapshot) == (message.source, snapshot):",
         "if receiving:",
         "Bytes of two snapshots are put together.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_a_newer_snapshot_replaces_a_partial_one",
     ),
     Mutant(
         "old-snapshot-installed",
@@ -46,7 +47,7 @@ MUTANTS = (
         "if index <= raft.commit_index or raft.log.term_at(index) == term:",
         "if raft.log.term_at(index) == term:",
         "A snapshot that arrives twice takes the state back.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_a_snapshot_before_the_commit_index_changes_nothing",
     ),
     Mutant(
         "snapshot-behind-a-log-that-caught-up",
@@ -55,7 +56,8 @@ MUTANTS = (
         "if last_included_index <= raft.commit_index or term == snapshot.last_included_term:",
         "if receiving.verified:",
         "A log that came further meanwhile is thrown away for an older snapshot.",
-        "",
+        "tests/paper/test_7_snapshots.py"
+        "::test_a_snapshot_that_the_log_has_caught_up_with_is_dropped",
     ),
     Mutant(
         "membership-forgotten-with-the-log",
@@ -64,7 +66,7 @@ MUTANTS = (
         "keep = max(at for at, _ in raft.memberships if at <= index)",
         "keep = raft.memberships[-1][0]",
         "Cutting the log forgets what a later membership may be rolled back to.",
-        "",
+        "tests/paper/test_6_membership.py::test_a_cut_log_can_still_roll_a_membership_back",
     ),
     Mutant(
         "snapshot-names-the-latest-membership",
@@ -73,7 +75,8 @@ MUTANTS = (
         "return Snapshot(index, raft.log.truncated_term, membership.membership_at(raft, index))",
         "return Snapshot(index, raft.log.truncated_term, raft.membership)",
         "A snapshot's membership is one that its state has not seen, and may be rolled back.",
-        "",
+        "tests/paper/test_6_membership.py"
+        "::test_a_saved_state_keeps_the_membership_that_it_has_seen",
     ),
     Mutant(
         "applies-under-an-install",
@@ -82,7 +85,7 @@ MUTANTS = (
         "    if raft.receiving is not None and raft.receiving.verified:\n        return None\n",
         "",
         "Entries are applied to a state that is being replaced.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_a_stale_heartbeat_during_an_install_applies_nothing",
     ),
     Mutant(
         "appends-under-an-install",
@@ -91,7 +94,7 @@ MUTANTS = (
         "if raft.receiving is not None and raft.receiving.verified:\n        return  #",
         "if raft.receiving is not None and raft.receiving.verified:\n        pass  #",
         "Entries are acknowledged to a log that is about to be replaced.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_appends_wait_while_a_snapshot_is_being_installed",
     ),
     Mutant(
         "lost-chunk-never-resent",
@@ -100,7 +103,7 @@ MUTANTS = (
         "install.resume()",
         "install.idle_ticks = 0",
         "A follower whose chunk was lost never catches up.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_a_lost_chunk_is_sent_again",
     ),
     Mutant(
         "snapshot-without-a-window",
@@ -109,7 +112,7 @@ MUTANTS = (
         "if install.sent_offset - install.acked_offset < raft.config.snapshot_window_bytes:",
         "if install:",
         "A whole state is queued for a follower that is slow or dead.",
-        "",
+        "tests/test_scenarios.py::test_the_cluster_answers_as_written[snapshot_failed]",
     ),
     Mutant(
         "installed-but-not-acknowledged",
@@ -118,7 +121,7 @@ MUTANTS = (
         "acknowledge(raft, raft.leader_id, index)",
         "return",
         "The leader sends a snapshot again that was installed long ago.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_a_snapshot_counts_only_when_it_is_durable",
     ),
     Mutant(
         "snapshot-moves-the-commit-at-once",
@@ -127,6 +130,6 @@ MUTANTS = (
         "receiving.complete = message.done",
         "receiving.complete = message.done\n    raft.commit_index = max(raft.commit_index, index)",
         "The commit moves to a place that neither log nor state has reached.",
-        "",
+        "tests/paper/test_7_snapshots.py::test_chunks_are_written_at_their_offset_and_in_order",
     ),
 )

@@ -10,7 +10,7 @@ MUTANTS = (
         "RequestVote: 1,\n    RequestVoteReply: 2,",
         "RequestVote: 2,\n    RequestVoteReply: 1,",
         "A server of an older version takes a vote for a question.",
-        "",
+        "tests/unit/test_codec.py::test_a_message_has_the_bytes_it_always_had",
     ),
     Mutant(
         "true-is-a-number",
@@ -19,7 +19,7 @@ MUTANTS = (
         "value if type(value) is exact and low <= value <= high else read(value)",
         "value if isinstance(value, exact or str) and low <= value <= high else read(value)",
         "A truth value passes for a term.",
-        "",
+        "tests/unit/test_codec.py::test_a_field_of_another_type_is_refused",
     ),
     Mutant(
         "range-unchecked",
@@ -28,7 +28,7 @@ MUTANTS = (
         "value if type(value) is exact and low <= value <= high else read(value)",
         "value if type(value) is exact else read(value)",
         "A negative index reads entries from the end of the log.",
-        "",
+        "tests/unit/test_codec.py::test_an_integer_out_of_range_is_refused",
     ),
     Mutant(
         "server-nobody",
@@ -37,7 +37,7 @@ MUTANTS = (
         'low = 1 if name in {"source", "target", "transferee"} else 0',
         "low = 0",
         "A message from nobody counts as one from a server.",
-        "",
+        "tests/unit/test_codec.py::test_an_integer_out_of_range_is_refused",
     ),
     Mutant(
         "frame-unbounded",
@@ -46,7 +46,7 @@ MUTANTS = (
         "if len(data) > FRAME_BYTES_MAX:",
         "if len(data) > INTEGER_MAX:",
         "A hostile peer chooses how much is parsed.",
-        "",
+        "tests/unit/test_codec.py::test_an_overlong_frame_is_refused_unparsed",
     ),
     Mutant(
         "array-unbounded",
@@ -55,7 +55,7 @@ MUTANTS = (
         "max_array_len=max(ENTRIES_MAX, REMOVED_MAX),",
         "max_array_len=FRAME_BYTES_MAX,",
         "A few bytes announce millions of items, and memory is set aside for them.",
-        "",
+        "tests/unit/test_codec.py::test_too_many_entries_are_refused",
     ),
     Mutant(
         "entry-terms-fall",
@@ -64,7 +64,7 @@ MUTANTS = (
         "term_min = term",
         "",
         "A log whose terms fall reaches the core.",
-        "",
+        "tests/unit/test_codec.py::test_entries_whose_terms_fall_are_refused",
     ),
     Mutant(
         "entry-of-a-later-term",
@@ -73,7 +73,7 @@ MUTANTS = (
         "message.entries[-1].term > message.term:  # they ascend",
         "message.entries[-1].term > INTEGER_MAX:  # they ascend",
         "An entry of the future blocks every later leader.",
-        "",
+        "tests/unit/test_codec.py::test_an_entry_later_than_its_leader_is_refused",
     ),
     Mutant(
         "membership-of-contradictions",
@@ -82,7 +82,7 @@ MUTANTS = (
         "    if fault := membership_fault(membership):\n        raise CodecError(fault)\n",
         "",
         "A server that is voter and learner at once reaches the core.",
-        "",
+        "tests/unit/test_codec.py::test_an_illegal_membership_is_refused",
     ),
     Mutant(
         "unknown-kind-of-entry",
@@ -91,7 +91,7 @@ MUTANTS = (
         "elif kind != NOOP or payload:",
         "elif kind == NOOP and payload:",
         "An entry that this version cannot apply gets into its log.",
-        "",
+        "tests/unit/test_codec.py::test_an_entry_of_an_unknown_kind_is_refused",
     ),
     Mutant(
         "other-errors-than-codec-error",
@@ -100,6 +100,6 @@ MUTANTS = (
         "except ValueError as error:",
         "except msgpack.FormatError as error:",
         "Bytes cut short kill the actor that reads them.",
-        "",
+        "tests/unit/test_codec.py::test_bytes_that_are_not_msgpack_are_refused",
     ),
 )

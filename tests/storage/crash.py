@@ -1,21 +1,23 @@
-"""Dies at every line: what the storage does, cut off after each line it ran, and what is left.
+"""Dies at every line: what storage/ does, cut off wherever it can be, and what is left then.
 
-    python -m tests.storage.crash CASE
+    python -m tests.storage.crash CASE [STRIDE]
 
 A case prepares a directory, and then a forked process runs its act and is gone without a word when
-it comes to the n-th line of storage/; for n = 1, 2, ... until the act gets through. After each
-death the case looks at the directory. What the process wrote the system still has, as after
-SIGKILL; what a power cut takes away is LMDB's contract and not looked at here.
+it comes to the n-th line of storage/; for n = 1, 2, ... (or every STRIDE-th) until the act gets
+through. Of a line that runs again and again the first two times count. After each death the case looks at the directory.
+What the process wrote the system still has, as after SIGKILL; what a power cut takes away is LMDB's
+contract, and not looked at here.
 """
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import storage
 from messages.raft import HardState
@@ -30,6 +32,9 @@ from tests.storage.fakes import IDENTITY, MEMBERS, entries_of, place
 OURS = str(Path(storage.__file__).parent)
 DIED = 9
 LINES_MAX = 5_000
+REPEATS_MAX = 2
+
+Tracer = Callable[[FrameType, str, object], "Tracer | None"]
 
 OLD = {b"%02d" % number: b"old" for number in range(20)}
 NEW = {b"%02d" % number: b"new" for number in range(10, 40)}
@@ -54,7 +59,8 @@ class Case(NamedTuple):
 def main() -> None:
     """Run one case to its end and say how often it died."""
     case = CASES[sys.argv[1]]
-    for line in count(1):
+    stride = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    for line in count(1, stride):
         assert line < LINES_MAX, "it never gets through"
         with TemporaryDirectory(dir=fast_place()) as name:
             directory = Path(name)
@@ -62,7 +68,7 @@ def main() -> None:
             died = dies_at(line, lambda: case.act(directory))  # noqa: B023 called at once
             case.check(directory)
         if not died:
-            print(f"died at {line - 1} lines")
+            print(f"{sys.argv[1]}: died {line // stride} times")
             return
 
 
@@ -83,16 +89,19 @@ def dies_at(line: int, act: Callable[[], object]) -> bool:
     return code == DIED
 
 
-def tracer(line: int) -> Callable[[FrameType, str, Any], Any]:
+def tracer(line: int) -> Tracer:
     """Counts lines of storage/ in every function, and ends the process at this one."""
+    runs: Counter[tuple[object, int]] = Counter()
     left = line
 
-    def trace(frame: FrameType, event: str, _: object) -> Any:
+    def trace(frame: FrameType, event: str, _: object) -> Tracer | None:
         nonlocal left
         if not frame.f_code.co_filename.startswith(OURS):
             return None
         if event == "line":
-            left -= 1
+            here = (frame.f_code, frame.f_lineno)
+            runs[here] += 1
+            left -= runs[here] <= REPEATS_MAX
             if left == 0:
                 os._exit(DIED)
         return trace
@@ -101,11 +110,13 @@ def tracer(line: int) -> Callable[[FrameType, str, Any], Any]:
 
 
 def open_both(directory: Path) -> Node:
+    """The node's stores as they are."""
     opened = open_node(directory / "node", IDENTITY)
     return Node(opened, LogStore(opened.log), StateStore(opened.state))
 
 
 def create(directory: Path) -> None:
+    """A node's first start."""
     open_node(directory / "node", IDENTITY).close()
 
 
@@ -131,6 +142,7 @@ def write_old(directory: Path) -> None:
 
 
 def flush_new(directory: Path) -> None:
+    """Bring the state from 20 to 25, then cut the log behind 20."""
     node = open_both(directory)
     node.state.delete(b"00")
     fill(node.state, 25, NEW)
@@ -148,6 +160,7 @@ def is_flushed_or_not(directory: Path) -> None:
 
 
 def write_conflict(directory: Path) -> None:
+    """A new term and vote, a cut, and other entries where 25 to 30 were."""
     node = open_both(directory)
     node.log.write(0, HardState(2, 3, 22), place(20), 25, entries_of(2, b"y", b"z"))
 
@@ -164,6 +177,7 @@ def is_written_or_not(directory: Path) -> None:
 
 
 def install_snapshot(directory: Path) -> None:
+    """Take the state at 50 from elsewhere, as a follower does that is too far behind."""
     node = open_both(directory)
     source = open_node(directory / "source", IDENTITY)
     reader = SnapshotReader(StateStore(source.state), 0.0, block_bytes=200)
@@ -212,6 +226,7 @@ def contents(directory: Path) -> tuple[Booted, dict[bytes, bytes]]:
 
 
 def fill(state: StateStore, index: int, values: dict[bytes, bytes]) -> None:
+    """Bring values to the disk, as of this index."""
     for key, value in values.items():
         state.put(key, value)
     state.freeze(b"%d" % index, place(index))

@@ -45,7 +45,7 @@ class MemoryLog:
         self._groups[group] = Loaded(hard_state, snapshot, ())
 
 
-def next_write(log: MemoryLog, random: Random, group: int = 0) -> LogWrite:
+def next_write(log: MemoryLog, random: Random, group: int = 0, cut_max: int = 1 << 62) -> LogWrite:
     """A write that Raft could ask for next: mostly appends, at times a conflict or a cut."""
     hard_state, base, entries = log.load(group)
     first = base.last_included_index + 1
@@ -58,8 +58,8 @@ def next_write(log: MemoryLog, random: Random, group: int = 0) -> LogWrite:
         for _ in range(random.choice((0, 1, 3, 40)))
     ]
     cut = None
-    if first <= commit and random.random() < 0.3:
-        index = random.randint(first, commit)
+    if first <= min(commit, cut_max) and random.random() < 0.3:
+        index = random.randint(first, min(commit, cut_max))
         cut = Snapshot(index, entries[index - first].term, MEMBERS)
     return LogWrite(group, HardState(term, random.randint(0, 3), commit), cut, first_index, new)
 

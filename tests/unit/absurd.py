@@ -42,9 +42,9 @@ def absurd(raft: Raft, term_max: int, random: Random) -> Message:
     """One such message for this server; nobody in the group has seen a term above term_max."""
     kind = random.choice((_from_leader, _from_follower, _about_votes, _about_wishes))
     message = kind(raft, term_max, random)
-    if random.random() < 0.1:
-        return message._replace(**{random.choice(("group", "target")): 77})
-    return message
+    if random.random() < 0.05:
+        return message._replace(group=77)
+    return message._replace(target=77) if random.random() < 0.05 else message
 
 
 def number(random: Random, near: int = 0) -> int:

@@ -8,7 +8,7 @@ from messages.codec import decode, encode
 from messages.raft import COMMAND, Entry, Message
 from raft import core
 from raft.core import Action, Change
-from raft.state import Config, Role
+from raft.state import Config, Proposed, Role
 from tests.network import Server
 from tests.unit.absurd import FALSE, absurd
 
@@ -115,7 +115,7 @@ class Group:
             for server in self.servers:
                 server.tick()
                 if number == HEAL_TICKS // 2 and server.raft.role is Role.LEADER:
-                    assert isinstance(server.do(core.propose, (b"!",)), core.Proposed)
+                    assert isinstance(server.do(core.propose, (b"!",)), Proposed)
             self._collect()
             while self.under_way:
                 self._hear(self.under_way.pop(0))
