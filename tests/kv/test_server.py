@@ -1,0 +1,328 @@
+"""kv/server.py: what is let in, who waits for what, and what is answered."""
+
+from kv.commands import BATCH_BYTES_MAX, Batch, decode_batch
+from kv.proposals import FRAMES_MAX, Proposals, Waiting
+from kv.server import PARKED_MAX, PARKED_MS_MAX, Limits
+from messages.client import (
+    LEASE,
+    STALE,
+    VERSION,
+    AskStatus,
+    Hello,
+    OpenSession,
+    Reason,
+    Refused,
+    Status,
+    Values,
+    Welcome,
+    Wrote,
+)
+from messages.local import Marks, ProposalRefused, Proposed, ReadAt, RoleIs, Space
+from tests.kv.conftest import ABOUT, FOLLOWER, LEADER, LIMITS, Node, get, put
+
+NOBODY_LEADS = RoleIs("follower", 0, 3)
+
+
+def refusals(replies):
+    """Reason and hint of each."""
+    return [(reply.reason, reply.leader) for _, reply in replies]
+
+
+def test_a_write_is_answered_when_it_is_committed(node):
+    """Mission row 7: not when it is proposed."""
+    session = node.session()
+
+    assert node.says(b"clerk", put(session, 1)) == []
+    node.place()
+    assert node.commit() == [(b"clerk", Wrote(session, 1, 2, ()))]
+    assert node.store == {b"k": b"v"}
+
+
+def test_a_turns_frames_share_one_proposal(node):
+    """Decision 0004: what Raft does for an entry is shared by all that came in a turn."""
+    session, other = node.session(), node.session(b"other")
+
+    node.server.on_frame(b"x", b"\xc1")
+    node.says(b"clerk", put(session, 1), put(session, 2))
+    node.says(b"other", put(other, 1))
+
+    assert [len(decode_batch(message.payload).frames) for message in node.log] == [2, 1]
+
+
+def test_a_batch_is_closed_at_its_bound():
+    """Large frames of one turn take several entries, in order; one larger still has its own."""
+    node = Node(limits=LIMITS._replace(pending_bytes_max=10**7, value_bytes_max=10**6))
+    session = node.session()
+
+    sizes = [BATCH_BYTES_MAX // 2, BATCH_BYTES_MAX // 2, BATCH_BYTES_MAX + 1]
+    node.says(b"clerk", *(put(session, at, value=bytes(size)) for at, size in enumerate(sizes, 1)))
+
+    assert [len(decode_batch(message.payload).frames) for message in node.log] == [1, 1, 1]
+    node.place()
+    assert [reply.through for _, reply in node.commit()] == [1, 2, 3]
+
+
+def test_a_batch_holds_no_more_frames_than_its_bound():
+    """Many small frames take several entries too."""
+    proposals = Proposals(10**9, 10**6)
+    for number in range(FRAMES_MAX + 1):
+        proposals.gather(Waiting(b"clerk", 1, number, 1), b"")
+
+    assert [len(batch) for batch in proposals.batches()] == [FRAMES_MAX, 1]
+
+
+def test_a_follower_names_the_leader(follower):
+    """Mission row 1: the clerk goes there."""
+    assert refusals(follower.says(b"clerk", put(1, 1), OpenSession(5))) == [
+        (Reason.NOT_LEADER, "two:2"),
+        (Reason.NOT_LEADER, "two:2"),
+    ]
+
+
+def test_while_nobody_leads_a_clerk_hears_of_the_next_leader_at_once():
+    """It finds a new leader within one round trip of its election."""
+    node = Node(NOBODY_LEADS)
+    assert node.says(b"clerk", put(1, 1)) == []
+
+    node.server.on_local(FOLLOWER)
+
+    assert node.turn() == [(b"clerk", Refused(1, 1, Reason.NOT_LEADER, "two:2"))]
+    assert node.turn() == []
+
+
+def test_while_nobody_leads_for_long_a_clerk_is_told_so():
+    """Then it may look elsewhere: this node may be the one that is cut off."""
+    node = Node(NOBODY_LEADS)
+    node.says(b"clerk", put(1, 1))
+    node.now_ms = PARKED_MS_MAX - 1
+    assert node.turn() == []
+
+    node.now_ms = PARKED_MS_MAX
+
+    assert refusals(node.turn()) == [(Reason.NOT_LEADER, "")]
+
+
+def test_no_more_clerks_wait_for_a_leader_than_their_bound():
+    """Beyond it they are told at once."""
+    node = Node(NOBODY_LEADS)
+
+    replies = node.says(b"clerk", *(put(1, number + 1) for number in range(PARKED_MAX + 1)))
+
+    assert refusals(replies) == [(Reason.NOT_LEADER, "")]
+
+
+def test_who_loses_leadership_tells_its_clerks_to_retry(node):
+    """Mission row 7: nobody knows what becomes of what was proposed; sessions make retries safe."""
+    session = node.session()
+    node.says(b"clerk", put(session, 1))
+    node.place()
+    node.says(b"clerk", put(session, 2))
+
+    node.server.on_local(FOLLOWER)
+
+    assert refusals(node.turn()) == [(Reason.NOT_LEADER, "two:2")] * 2
+    assert node.commit() == []  # applied, and answered no more
+    assert node.store == {b"k": b"v"}
+
+
+def test_a_write_whose_entry_was_overwritten_is_told_to_retry(node):
+    """Mission row 7: at its index lies another leader's entry."""
+    session = node.session()
+    node.says(b"clerk", put(session, 1))
+    node.place()
+    node.log[:] = [node.log[0]._replace(payload=b"")]
+
+    replies = node.commit(term=4)
+
+    assert refusals(replies) == [(Reason.NOT_LEADER, "one:1")]
+    assert node.store == {}
+
+
+def test_a_proposal_that_raft_refuses_was_not_executed(node):
+    """C1: each refusal has its meaning for a clerk."""
+    session = node.session()
+    names = ["OVERLOADED", "DISK_FULL", "TOO_LARGE", "TRANSFERRING", "NOT_LEADER"]
+    for number, _ in enumerate(names, 1):
+        node.says(bytes([number]), put(session, number))
+
+    for message, name in zip(node.log, names, strict=True):
+        node.server.on_local(ProposalRefused(message.number, name))
+
+    assert [reason for reason, _ in refusals(node.turn())] == [
+        Reason.OVERLOADED,
+        Reason.DISK_FULL,
+        Reason.TOO_LARGE,
+        Reason.OVERLOADED,
+        Reason.NOT_LEADER,
+    ]
+
+
+def test_a_clerk_has_no_more_frames_waiting_than_its_bound(node):
+    """O3: beyond it OVERLOADED; answered frames make room again, other clerks have their own."""
+    session = node.session()
+    frames = [put(session, number) for number in range(1, 5)]
+
+    assert refusals(node.says(b"clerk", *frames)) == [(Reason.OVERLOADED, "one:1")]
+    assert node.says(b"other", put(session, 4)) == []
+    node.place()
+    node.commit()
+    assert node.says(b"clerk", put(session, 5)) == []
+
+
+def test_no_more_bytes_wait_than_their_bound(node):
+    """O3: a node under more load than it can take refuses and does not grow."""
+    session = node.session()
+    frames = [put(session, number, value=bytes(990)) for number in range(1, 8)]
+
+    replies = [reply for at, frame in enumerate(frames) for reply in node.says(bytes([at]), frame)]
+
+    assert refusals(replies) == [(Reason.OVERLOADED, "one:1")] * 3
+
+
+def test_what_passes_a_limit_is_refused_before_the_log(node):
+    """The refusal names the operation; nothing of its frame was executed."""
+    session = node.session()
+    large = put(session, 3)
+    two = large._replace(operations=(*large.operations, *put(0, 0, value=bytes(1_001)).operations))
+
+    replies = node.says(b"clerk", put(session, 2, key=bytes(101)), two)
+
+    assert [reply for _, reply in replies] == [
+        Refused(session, 2, Reason.TOO_LARGE, "one:1"),
+        Refused(session, 4, Reason.TOO_LARGE, "one:1"),
+    ]
+    assert node.log == []
+
+
+def test_a_full_disk_refuses_changes_and_answers_reads(node):
+    """O1: and when there is space again, writes work again."""
+    session = node.session()
+    node.server.on_local(Space(is_left=False))
+
+    assert refusals(node.says(b"clerk", put(session, 1))) == [(Reason.DISK_FULL, "one:1")]
+    node.says(b"clerk", get(9, b"k"))
+    assert node.answer_reads(1) == [(b"clerk", Values(9, 1, 0, (None,)))]
+    node.server.on_local(Space(is_left=True))
+    assert node.says(b"clerk", put(session, 1)) == []
+
+
+def test_the_reads_of_a_turn_share_one_question(node):
+    """Decision 7: and those that trust the lease share another."""
+    node.says(b"clerk", get(1, b"a"), get(2, b"b"), get(3, b"c", level=LEASE))
+
+    assert [question.lease for question in node.asked] == [False, True]
+
+
+def test_a_read_waits_until_its_index_is_applied(node):
+    """R4: an earlier state would not hold all that was acknowledged before."""
+    session = node.session()
+    node.says(b"clerk", put(session, 1))
+    node.says(b"reader", get(7, b"k"))
+
+    assert node.answer_reads(2) == []
+    node.place()
+    assert node.commit()[1] == (b"reader", Values(7, 2, 0, (b"v",)))
+
+
+def test_a_stale_read_is_answered_from_what_is_here(follower):
+    """Opt-in: it asks nobody."""
+    assert follower.says(b"clerk", get(7, b"k", level=STALE)) == [
+        (b"clerk", Values(7, 0, 0, (None,)))
+    ]
+
+
+def test_a_read_without_an_index_is_told_to_ask_again(follower):
+    """Leadership moved while it waited."""
+    follower.says(b"clerk", get(7, b"k"))
+
+    assert follower.answer_reads(None) == [(b"clerk", Refused(0, 7, Reason.NOT_LEADER, "two:2"))]
+
+
+def test_no_more_reads_wait_than_their_bound(node):
+    """O3: and those that were answered make room."""
+    questions = [get(number, b"k") for number in range(4)]
+
+    assert refusals(node.says(b"clerk", *questions)) == [(Reason.OVERLOADED, "one:1")]
+    node.answer_reads(0)
+    assert node.says(b"clerk", questions[3]) == []
+
+
+def test_a_long_answer_comes_in_parts_of_one_moment(node):
+    """No reply passes what a clerk takes."""
+    keys = [b"%d" % number for number in range(5)]
+    node.store.update({key: bytes(1_000_000) for key in keys})
+
+    node.says(b"clerk", get(7, *keys, b"none"))
+    replies = [reply for _, reply in node.answer_reads(0)]
+
+    assert [(reply.first, len(reply.values)) for reply in replies] == [(0, 2), (2, 2), (4, 2)]
+    assert replies[2].values == (bytes(1_000_000), None)
+
+
+def test_a_hello_is_welcomed_with_what_a_clerk_must_know(follower):
+    """Who answers, who leads, and the limits; another version is refused."""
+    replies = follower.says(b"clerk", Hello(1, VERSION), Hello(2, VERSION + 1))
+
+    assert replies[0][1] == Welcome(1, VERSION, "kvorum", 1, "two:2", 100, 1_000)
+    assert replies[1][1] == Refused(0, 2, Reason.BAD_VERSION, "two:2")
+
+
+def test_a_status_tells_how_the_node_is(node):
+    """Raft is asked once for all who ask."""
+    node.says(b"a", AskStatus(1))
+    node.says(b"b", AskStatus(2))
+    node.server.on_local(Marks(9, 10, 4))
+
+    replies = node.turn()
+
+    assert [client for client, _ in replies] == [b"a", b"b"]
+    assert replies[0][1] == Status(
+        1, "kvorum", 1, "node1", "leader", 1, 3, 9, 0, 10, 4, 0, ABOUT.pid
+    )
+
+
+def test_nonsense_is_counted_and_answered_once(node):
+    """C5: never a crash, and nothing is kept of it."""
+    node.server.on_frame(b"stranger", b"\xc1")
+
+    assert refusals(node.turn()) == [(Reason.BAD_REQUEST, "one:1")]
+    assert node.server.bad_frames == 1
+
+
+def test_time_in_the_log_is_what_passed_while_leading():
+    """Decision 0005: a new leader begins at none, and no pause ends sessions by waking up."""
+    node = Node(FOLLOWER)
+    node.now_ms = 10**9
+    node.turn()
+    node.server.on_local(LEADER)
+    elapsed = []
+    for passed in (0, 40, 10**8):
+        node.now_ms += passed
+        node.says(bytes([passed % 7]), OpenSession(1))
+        elapsed.append(decode_batch(node.log[-1].payload).elapsed_ms)
+
+    assert elapsed == [0, 40, 60_000]
+    assert Batch(0, ()) == decode_batch(b"\x92\x00\x90")
+
+
+def test_a_proposal_placed_after_leadership_was_lost_is_of_no_interest(node):
+    """Its clerks were told to retry already."""
+    session = node.session()
+    node.says(b"clerk", put(session, 1))
+    node.server.on_local(FOLLOWER)
+    node.turn()
+
+    node.server.on_local(Proposed(node.log[0].number, 3, 2))
+    node.server.on_local(ProposalRefused(node.log[0].number, "NOT_LEADER"))
+
+    assert node.turn() == []
+    assert isinstance(LIMITS, Limits)
+
+
+def test_an_unknown_context_is_our_bug(node):
+    """Raft answers what it was asked, once."""
+    try:
+        node.server.on_local(ReadAt(99, 1))
+    except KeyError:
+        return
+    raise AssertionError
