@@ -71,7 +71,7 @@ class Node:
 
     def run(self, client, *requests: object):
         """Send, place, commit: the replies."""
-        replies = self.says(client, *requests: object)
+        replies = self.says(client, *requests)
         self.place()
         return replies + self.commit()
 
