@@ -4,7 +4,7 @@ import pytest
 
 from kv.machine import Machine
 from kv.server import About, Limits, Server
-from messages.client import PUT, OpenSession, Operation, Reads, Writes
+from messages.client import PUT, ClientRequest, OpenSession, Operation, Reads, Writes
 from messages.clientcodec import encode
 from messages.local import AskRead, Committed, Propose, Proposed, ReadAt, RoleIs
 from messages.raft import COMMAND, Entry, Membership, Snapshot
@@ -20,7 +20,7 @@ LIMITS = Limits(
 )
 
 
-class DictStore(dict):
+class DictStore(dict[bytes, bytes]):
     """What storage/state.py is to a machine."""
 
     put = dict.__setitem__
@@ -34,8 +34,8 @@ class Node:
         self.machine = Machine(self.store, Snapshot(0, 0, Membership((1, 2, 3))), b"")
         self.server = Server(ABOUT, limits, self.machine)
         self.server.on_local(role)
-        self.log = []
-        self.asked = []
+        self.log: list[Propose] = []
+        self.asked: list[AskRead] = []
         self.now_ms = 0
         self.term = 3
 
@@ -49,7 +49,7 @@ class Node:
                 self.asked.append(message)
         return replies
 
-    def says(self, client, *requests: object):
+    def says(self, client, *requests: ClientRequest):
         """A clerk sends these, and the turn ends."""
         for request in requests:
             self.server.on_frame(client, encode(request))
@@ -69,7 +69,7 @@ class Node:
         self.server.on_local(Committed(first, tuple(entries)))
         return self.turn()
 
-    def run(self, client, *requests: object):
+    def run(self, client, *requests: ClientRequest):
         """Send, place, commit: the replies."""
         replies = self.says(client, *requests)
         self.place()

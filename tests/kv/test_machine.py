@@ -13,6 +13,7 @@ from messages.client import (
     PUT,
     VALUE_BYTES_LIMIT,
     VALUE_TOO_LONG,
+    ClientRequest,
     Hello,
     OpenSession,
     Operation,
@@ -36,13 +37,13 @@ def machine():
     return Machine(DictStore(), FIRST, b"")
 
 
-def apply(machine, *requests: object, elapsed_ms=0):
+def apply(machine, *requests: ClientRequest, elapsed_ms=0):
     """Apply one entry that holds these requests: its answers."""
     payload = encode_batch(Batch(elapsed_ms, tuple(map(encode, requests))))
     return machine.apply(machine.applied_index + 1, Entry(1, COMMAND, payload))
 
 
-def write(session, first, *operations: tuple, below=1):
+def write(session, first, *operations: tuple[int, bytes, bytes], below=1):
     """A frame of writes."""
     return Writes(session, first, below, tuple(Operation(*found) for found in operations))
 
@@ -216,7 +217,8 @@ def test_a_machine_that_was_saved_and_loaded_goes_on_the_same(seed):
     steady, moved = Machine(DictStore(), FIRST, b""), Machine(DictStore(), FIRST, b"")
     for _ in range(60):
         if random.random() < 0.2:
-            moved = Machine(DictStore(moved.store), moved.applied, moved.meta())
+            store = DictStore(moved.store)  # type: ignore[call-overload]
+            moved = Machine(store, moved.applied, moved.meta())
         requests = [drawn(random) for _ in range(random.randint(0, 3))]
         elapsed_ms = random.choice([0, 5, ELAPSED_MS_MAX])
         answers = [apply(found, *requests, elapsed_ms=elapsed_ms) for found in (steady, moved)]

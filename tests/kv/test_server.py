@@ -1,7 +1,7 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
-from kv.commands import BATCH_BYTES_MAX, Batch, decode_batch
-from kv.proposals import FRAMES_MAX, Proposals, Waiting
+from kv.commands import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch
+from kv.proposals import Proposals, Waiting
 from kv.server import PARKED_MAX, PARKED_MS_MAX, Limits
 from messages.client import (
     LEASE,
