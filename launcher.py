@@ -20,7 +20,16 @@ try:
     from launch.child import REFUSED_CODE, State
     from launch.logs import Tail, log_of
     from launch.parent import end_with
-    from launch.place import NoSupervisor, Place, find, look, order, reports
+    from launch.place import (
+        NoSupervisor,
+        Place,
+        find,
+        known_here,
+        order,
+        reports,
+        view_of,
+        who_may_answer,
+    )
     from launch.supervisor import Goal, Supervisor
     from launch.view import Screen
 except ModuleNotFoundError as missing:
@@ -74,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a directory that may not be written, a full disk
+        return _fail(f"{error.filename or 'the system'}: {error.strerror}", REFUSED_CODE)
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -115,7 +126,8 @@ def status(arguments: argparse.Namespace) -> int:
     place = find(arguments)
     if arguments.watch:
         return _watch(place, as_json=arguments.json)
-    view = look(place, ask_all(place.clients(), ASK_S))
+    known = known_here(place)
+    view = view_of(place, known, ask_all(who_may_answer(place, known), ASK_S))
     if arguments.json:
         print(screen.as_json(view))
     else:
@@ -167,7 +179,7 @@ def wipe_data(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         listed = ", ".join(str(path) for path in found) or "nothing"
         raise ConfigError(f"this would remove {listed}: say --yes if you mean it")
-    if answering := ask_all(place.clients(), ASK_S / 2):
+    if answering := ask_all(who_may_answer(place, {}), ASK_S / 2):
         raise ConfigError(f"{', '.join(answering)} of it run: stop them first")
     wipe.remove(place.data, found)
     print(f"wiped {place.data}")
@@ -222,7 +234,7 @@ def _node_command(place: Place) -> Callable[[str], list[str]]:
 
 def _watch(place: Place, *, as_json: bool) -> int:
     """Show it again and again, until Ctrl-C."""
-    board = Board(place.clients(), WATCH_S)
+    board = Board(who_may_answer(place, {}), WATCH_S)
     console = screen.console()
     is_live = sys.stdout.isatty() and not as_json
     with Live(console=console, auto_refresh=False) if is_live else nullcontext() as live:
@@ -230,7 +242,7 @@ def _watch(place: Place, *, as_json: bool) -> int:
             due_at = time.monotonic() + WATCH_S
             while (left_s := due_at - time.monotonic()) > 0:
                 board.turn(wait_s=left_s)
-            view = look(place, board.answers())
+            view = view_of(place, known_here(place), board.answers())
             if as_json:
                 print(screen.as_json(view), flush=True)
             elif live:

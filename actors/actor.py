@@ -105,8 +105,12 @@ def drain(socket: Socket, handle: Callable[[list[bytes]], None]) -> None:
 
 
 def tell(socket: Socket, frames: list[bytes]) -> None:
-    """Send to an actor of this node; that is never lost while both live."""
-    socket.send_multipart(frames, zmq.NOBLOCK)
+    """Send to an actor of this node; never lost while that lives, and without it the node ends."""
+    try:
+        socket.send_multipart(frames, zmq.NOBLOCK)
+    except zmq.ZMQError as error:
+        if error.errno != zmq.EHOSTUNREACH:
+            raise
 
 
 def send(socket: Socket, frames: list[bytes]) -> bool:

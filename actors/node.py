@@ -117,7 +117,7 @@ class Node:
         store = LogStore(self._opened.log, self._config.disk_reserve_bytes)
         clock = time.monotonic
         return [
-            ("zap", partial(ZapActor, self._context), 1.0),
+            ("zap", partial(ZapActor, self._context), 0.1),
             (
                 "logwriter",
                 partial(LogWriterActor, self._context, store, self._has_space, clock, self._log),

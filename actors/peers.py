@@ -13,7 +13,6 @@ from messages.codec import CodecError
 from messages.envelope import ENVELOPE_BYTES_MAX, Envelope, opened, seal, unseal
 from messages.raft import InstallSnapshot, Message
 
-
 HEARD_BYTES_MAX = 4_096
 """On a line that only sends, nothing longer than ZMTP's own handshake is taken."""
 
@@ -34,9 +33,9 @@ class Peers:
         self.refused: Counter[str] = Counter()
         self._cluster = cluster
         self._node = node
-        self._lines = {peer: tcp_dealer(context, found, HEARD_BYTES_MAX) for peer, found in at.items()}
+        self._lines = {peer: tcp_dealer(context, to, HEARD_BYTES_MAX) for peer, to in at.items()}
         # Chunks of snapshots have a line of their own: heartbeats must not wait behind them (O4).
-        self._bulk = {peer: tcp_dealer(context, found, HEARD_BYTES_MAX) for peer, found in at.items()}
+        self._bulk = {peer: tcp_dealer(context, to, HEARD_BYTES_MAX) for peer, to in at.items()}
 
     def receive(self, frames: list[bytes]) -> list[Message]:
         """The messages in this frame; what does not belong here is counted and dropped."""

@@ -7,6 +7,7 @@ from actors.log import Log
 from actors.peers import Peers
 from actors.sockets import INPROC_KVSERVER, INPROC_LOGWRITER, Context, local_dealer, local_router
 from messages import localcodec
+from messages.local import ToServer
 from messages.raft import Message
 from raft.core import unreachable
 from raft.driver import Driver
@@ -24,14 +25,15 @@ class RaftActor:
         self._server = local_router(context, INPROC_KVSERVER)
         self._writer = local_dealer(context, INPROC_LOGWRITER, b"raft")
         self._lost: set[int] = set()
-        self._server.recv_multipart()  # its first word: from here on it can be spoken to
+        self._to_server: list[ToServer] = []  # until its first word, it cannot be spoken to
+        self._has_server = False
 
     def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
         """Peers first: what was agreed comes before what is new."""
         return {
             self._writer: self._on_local,
             self._peers.port: self._on_peers,
-            self._server: self._on_local,
+            self._server: self._on_server,
         }
 
     def tick(self) -> None:
@@ -45,8 +47,10 @@ class RaftActor:
         self._send_to_peers(to_peers)
         if to_writer:
             tell(self._writer, [localcodec.encode(to_writer)])
-        if to_server:
-            tell(self._server, [KVSERVER, localcodec.encode(to_server)])
+        self._to_server += to_server
+        if self._to_server and self._has_server:
+            tell(self._server, [KVSERVER, localcodec.encode(self._to_server)])
+            self._to_server.clear()
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""
@@ -61,6 +65,10 @@ class RaftActor:
     def _on_local(self, frames: list[bytes]) -> None:
         for message in localcodec.decode(frames[-1]):
             self._driver.on_local(message)
+
+    def _on_server(self, frames: list[bytes]) -> None:
+        self._has_server = True
+        self._on_local(frames)
 
     def _on_peers(self, frames: list[bytes]) -> None:
         for message in self._peers.receive(frames):

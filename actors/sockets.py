@@ -54,7 +54,8 @@ def local_router(context: Context, endpoint: str) -> Socket:
 def local_dealer(context: Context, endpoint: str, name: bytes) -> Socket:
     """An actor's line to another actor of its node; bounds lie in what the actors ask for."""
     socket = context.socket(zmq.DEALER)
-    _set(socket, _EVERYWHERE | {zmq.SNDHWM: 0, zmq.ROUTING_ID: name})
+    _set(socket, _EVERYWHERE | {zmq.SNDHWM: 0})
+    socket.setsockopt(zmq.ROUTING_ID, name)
     socket.connect(endpoint)
     return socket
 

@@ -6,10 +6,8 @@ throw the answers away.
 
 from typing import Protocol
 
-import msgpack
-
-from kv.commands import decode_batch
 from kv.sessions import RESULTS_MAX, Session, Sessions
+from messages.batch import decode_batch
 from messages.client import (
     APPEND,
     PUT,
@@ -26,6 +24,7 @@ from messages.client import (
 from messages.clientcodec import decode_request
 from messages.codec import CodecError, decode_membership
 from messages.raft import COMMAND, MEMBERSHIP, Entry, Membership, Snapshot
+from messages.sessions import decode_table, encode_table
 
 Answer = SessionOpened | Wrote | Refused
 
@@ -46,7 +45,7 @@ class Machine:
     def __init__(self, store: Store, applied: Snapshot, meta: bytes) -> None:
         """Go on from a store as it was at `applied`, with what meta() gave there, b"" at first."""
         self.store = store
-        self.sessions = Sessions.load(msgpack.unpackb(meta, use_list=False)) if meta else Sessions()
+        self.sessions = Sessions.load(decode_table(meta)) if meta else Sessions()
         self.operations_executed = 0
         self._index, self._term, self._membership = applied
 
@@ -67,8 +66,7 @@ class Machine:
 
     def meta(self) -> bytes:
         """Everything but the keys, to be kept with them at the same index (D3)."""
-        packed: bytes = msgpack.packb(self.sessions.dump())
-        return packed
+        return encode_table(self.sessions.dump())
 
     def apply(self, index: int, entry: Entry) -> list[Answer]:
         """Execute the next entry; one answer for each of its frames."""

@@ -18,7 +18,7 @@ class Why(Enum):
 
 
 class Ok(NamedTuple):
-    """Done; a read's value, None where there is none and for writes."""
+    """Done; a read's value, None for writes."""
 
     value: bytes | None
 
@@ -36,3 +36,13 @@ class Unknown(NamedTuple):
 
 
 Outcome = Ok | Failed | Unknown
+
+Token = object
+"""Whoever waits for a call; the brain only hands it back."""
+
+Settled = tuple[Token, Outcome]
+
+WRITTEN = Ok(None)
+"""One value for every write that was done."""
+
+NEVER = float("inf")

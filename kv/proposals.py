@@ -8,7 +8,7 @@ placed     at an index; answered when that index is committed with our term
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kv.commands import BATCH_BYTES_MAX, FRAMES_MAX
+from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX
 
 
 class Waiting(NamedTuple):

@@ -1,38 +1,40 @@
 """A clerk's reads that are not settled; they change nothing, so any of them may be asked again."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from itertools import islice
 
-from kv.outcomes import Failed, Ok, Why
-from kv.writequeue import Settled, Token
-from messages.client import LINEARIZABLE, Reads, Values
+from kv.outcomes import NEVER, Failed, Ok, Settled, Token, Why
+from messages.client import STALE, Reads, Values
 from messages.clientcodec import OPERATIONS_MAX
 
 
-class ReadCall(NamedTuple):
-    """One key that somebody waits for."""
+@dataclass(slots=True)
+class ReadCall:
+    """One key that somebody waits for; token is None once it is settled."""
 
-    token: Token
+    token: Token | None
     key: bytes
-    level: int
     deadline: float
+    missing: bytes | None  # what a key without a value reads as
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True)
+class Asked:
     """A question on its way, and the answers to it that have come."""
 
-    calls: list[ReadCall | None]  # None: settled meanwhile, its place stays
-    values: dict[int, bytes | None]
     level: int
+    calls: list[ReadCall]
+    values: dict[int, bytes | None] = field(default_factory=dict)  # by place
 
 
 class ReadCalls:
-    """Reads that wait to be asked, and those that were; at the bound no more are taken."""
+    """All reads of a clerk, waiting or asked; at the bound no more are taken."""
 
     def __init__(self, calls_max: int) -> None:
+        self.due = NEVER  # no deadline passes before
         self._calls_max = calls_max
         self._waiting: dict[int, list[ReadCall]] = {}  # by level
-        self._asked: dict[int, Asked] = {}
+        self._asked: dict[int, Asked] = {}  # by the id of the question
         self._count = 0
 
     @property
@@ -45,66 +47,93 @@ class ReadCalls:
         """Whether an answer is due."""
         return bool(self._asked)
 
-    def submit(self, call: ReadCall) -> bool:
+    def submit(self, level: int, call: ReadCall) -> bool:
         """Take a read; False at the bound."""
         if self._count >= self._calls_max:
             return False
         self._count += 1
-        self._waiting.setdefault(call.level, []).append(call)
+        self._waiting.setdefault(level, []).append(call)
+        self.due = min(self.due, call.deadline)
         return True
 
-    def questions(self, request_id: int) -> Iterator[Reads]:
-        """One question a level for all that wait, numbered from request_id on, never reused."""
+    def questions(self, first_id: int, calls_max: int) -> list[Reads]:
+        """What may be asked now, numbered from first_id on; an id is never used again (R1)."""
+        questions: list[Reads] = []
         for level, calls in self._waiting.items():
-            for first in range(0, len(calls), OPERATIONS_MAX):
-                part = calls[first : first + OPERATIONS_MAX]
-                self._asked[request_id] = Asked(list(part), {}, level)
-                yield Reads(request_id, level, tuple(call.key for call in part))
-                request_id += 1
+            room = calls_max if len(self._asked) == 0 else OPERATIONS_MAX
+            for first in range(0, len(calls), room):
+                part = calls[first : first + room]
+                request_id = first_id + len(questions)
+                self._asked[request_id] = Asked(level, part)
+                questions.append(Reads(request_id, level, tuple([call.key for call in part])))
         self._waiting.clear()
+        return questions
 
-    def level_of(self, message: Values) -> int:
-        """What was asked for; of a question that is settled it does not matter."""
+    def is_older(self, message: Values, applied_index: int) -> bool:
+        """Whether it answers a question that allows no older state with an older one (R5)."""
         asked = self._asked.get(message.request_id)
-        return asked.level if asked else LINEARIZABLE
+        return asked is not None and asked.level != STALE and message.applied_index < applied_index
 
-    def on_values(self, message: Values) -> Iterator[Settled]:
+    def on_values(self, message: Values) -> list[Settled]:
         """Some or all of the answers to one question."""
         asked = self._asked.get(message.request_id)
         if asked is None:
-            return
-        asked.values.update(enumerate(message.values, message.first))
-        if len(asked.values) < len(asked.calls):
-            return
+            return []  # asked again meanwhile, and so answered by another id
+        room = len(asked.calls) - message.first
+        if message.first == 0 and len(message.values) == room:
+            values = list(message.values)
+        else:
+            asked.values.update(enumerate(islice(message.values, max(0, room)), message.first))
+            if len(asked.values) < len(asked.calls):
+                return []
+            values = [asked.values[place] for place in range(len(asked.calls))]
         del self._asked[message.request_id]
-        for place, call in enumerate(asked.calls):
-            if call is not None:
-                self._count -= 1
-                yield call.token, Ok(asked.values.get(place))
+        settled: list[Settled] = []
+        for call, value in zip(asked.calls, values, strict=True):
+            if call.token is not None:
+                settled.append((call.token, Ok(call.missing if value is None else value)))
+        self._count -= len(settled)
+        return settled
 
-    def ask_again(self, request_id: int | None = None) -> None:
-        """That question, or every one, was not answered: its reads wait again."""
-        numbers = list(self._asked) if request_id is None else [request_id]
-        for number in numbers:
-            for call in self._asked.pop(number, Asked([], {}, LINEARIZABLE)).calls:
-                if call is not None:
-                    self._waiting.setdefault(call.level, []).append(call)
+    def ask_again(self, request_id: int) -> None:
+        """That question was not answered: its reads wait again."""
+        asked = self._asked.pop(request_id, None)
+        if asked is not None:
+            live = [call for call in asked.calls if call.token is not None]
+            self._waiting.setdefault(asked.level, []).extend(live)
 
-    def expire(self, now: float, why: Why) -> Iterator[Settled]:
+    def ask_all_again(self) -> None:
+        """Whoever is asked next hears all questions."""
+        for request_id in list(self._asked):
+            self.ask_again(request_id)
+
+    def expire(self, now: float, why: Why) -> list[Settled]:
         """Settle the reads whose deadline has passed."""
-        late: list[ReadCall] = []
-        for asked in self._asked.values():
-            for place, call in enumerate(asked.calls):
-                if call is not None and call.deadline <= now:
-                    late.append(call)
-                    asked.calls[place] = None
-        for level, calls in self._waiting.items():
-            late += [call for call in calls if call.deadline <= now]
-            self._waiting[level] = [call for call in calls if call.deadline > now]
-        self._count -= len(late)
-        for call in late:
-            yield call.token, Failed(why)
+        if now < self.due:
+            return []
+        settled: list[Settled] = []
+        self.due = NEVER
+        for calls in [*(asked.calls for asked in self._asked.values()), *self._waiting.values()]:
+            for call in calls:
+                if call.token is None:
+                    continue
+                if call.deadline <= now:
+                    settled.append((call.token, Failed(why)))
+                    call.token = None
+                else:
+                    self.due = min(self.due, call.deadline)
+        self._count -= len(settled)
+        self._forget_settled()
+        return settled
 
-    def give_up_all(self, why: Why) -> Iterator[Settled]:
+    def give_up_all(self, why: Why) -> list[Settled]:
         """Settle every read."""
-        yield from self.expire(float("inf"), why)
+        return self.expire(NEVER, why)
+
+    def _forget_settled(self) -> None:
+        """Nobody asks for them any more; in a question on its way they keep their places."""
+        for level, calls in list(self._waiting.items()):
+            self._waiting[level] = [call for call in calls if call.token is not None]
+        for request_id, asked in list(self._asked.items()):
+            if all(call.token is None for call in asked.calls):
+                del self._asked[request_id]

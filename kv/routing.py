@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, NamedTuple
 
-from kv.outcomes import Failed, Outcome, Why
+from kv.outcomes import Failed, Why
 from kv.readcalls import ReadCall, ReadCalls
 from kv.writequeue import NOTHING_AT_ALL, Settled, Token, WriteQueue
 from messages.client import (

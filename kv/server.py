@@ -8,10 +8,10 @@ clock or a thread.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from kv.commands import ELAPSED_MS_MAX, Batch, encode_batch
 from kv.machine import Machine
 from kv.proposals import Gathered, Proposals, Waiting
 from kv.readqueue import Reader, ReadQueue
+from messages.batch import ELAPSED_MS_MAX, Batch, encode_batch
 from messages.client import (
     LEASE,
     STALE,

@@ -8,6 +8,8 @@ the log how much time passed, apply reads no clock (S1), a leap of somebody's cl
 
 from dataclasses import dataclass, field
 
+from messages.sessions import Table
+
 SESSIONS_MAX = 100_000
 """At the bound no further session is opened until one expires."""
 
@@ -16,11 +18,6 @@ SESSION_IDLE_MS = 3_600_000
 
 RESULTS_MAX = 4_096
 """Results kept for one session, those its clerk has not acknowledged; beyond it is out of order."""
-
-
-Row = tuple[int, int, int, tuple[tuple[int, bytes], ...]]
-Dump = tuple[int, int, int, tuple[Row, ...]]
-"""The table as plain values."""
 
 
 @dataclass(slots=True)
@@ -74,7 +71,7 @@ class Sessions:
         for session in [at for at, found in self._sessions.items() if found.used_at < idle]:
             del self._sessions[session]
 
-    def dump(self) -> Dump:
+    def dump(self) -> Table:
         """Plain values for a snapshot, the same on every server at the same index."""
         rows = tuple(
             (at, found.used_at, found.last_sequence, tuple(sorted(found.results.items())))
@@ -83,10 +80,10 @@ class Sessions:
         return self.clock_ms, self.opened, self._swept_at, rows
 
     @classmethod
-    def load(cls, dumped: Dump) -> "Sessions":
+    def load(cls, table: Table) -> "Sessions":
         """What dump gave."""
         sessions = cls()
-        sessions.clock_ms, sessions.opened, sessions._swept_at, rows = dumped
+        sessions.clock_ms, sessions.opened, sessions._swept_at, rows = table
         for at, used_at, last_sequence, results in rows:
             sessions._sessions[at] = Session(used_at, last_sequence, dict(results))
         return sessions

@@ -1,26 +1,36 @@
 """A clerk's writes that are not settled, in the order in which they take effect.
 
 The session numbers them without a gap, so a call's number follows from its place. One that was
-given up keeps its place and from then on does nothing, or the numbers behind it would never be
-executed.
+given up after its number was used keeps its place and from then on does nothing, or the numbers
+behind it would never be executed.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
-from kv.outcomes import Failed, Ok, Outcome, Unknown, Why
+from kv.outcomes import NEVER, WRITTEN, Failed, Settled, Token, Unknown, Why
 from messages.client import NOTHING, VALUE_TOO_LONG, Operation, Writes
 from messages.clientcodec import OPERATIONS_MAX
 
 FRAME_BYTES_MAX = 256 * 1024
 """A frame is closed here; a larger operation has one of its own."""
 
+SENT_MAX = 1_024
+"""Transmissions remembered; of a forgotten one no refusal is believed any more."""
+
 NOTHING_AT_ALL = Operation(NOTHING, b"", b"")
 
-Token = object
-Settled = tuple[Token, Outcome]
+
+class Bounds(NamedTuple):
+    """How much may wait in the clerk, and how much of it be on its way at a time."""
+
+    calls_max: int
+    bytes_max: int
+    window_calls: int
+    window_bytes: int
 
 
 @dataclass(slots=True)
@@ -30,35 +40,38 @@ class Call:
     token: Token | None
     operation: Operation
     deadline: float
-    doubts: int = 0  # transmissions that may have been executed
-
-    def give_up(self, why: Why) -> Settled:
-        """Settle it by what is known, and let its place do nothing from now on."""
-        outcome = Unknown(why) if self.doubts else Failed(why)
-        settled = (self.token, outcome)
-        self.token, self.operation = None, NOTHING_AT_ALL
-        return settled
+    size: int
+    doubts: int = 0  # transmissions that may have been, or may yet be, executed
 
 
 class Sent(NamedTuple):
-    """One frame on its way to one server, or lost."""
+    """One transmission to one server that was neither answered nor refused."""
 
     endpoint: str
     first: int
-    calls: tuple[Call, ...]
+    calls: list[Call]
+
+    @property
+    def last(self) -> int:
+        """The number of its last operation."""
+        return self.first + len(self.calls) - 1
 
 
 class WriteQueue:
-    """One session's writes; at the bound of calls no more are taken."""
+    """One session's writes; at the bounds no more are taken."""
 
-    def __init__(self, calls_max: int, window_operations: int) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self.session = 0
-        self._calls_max = calls_max
-        self._window = window_operations
+        self.due = NEVER  # no deadline passes before
+        self._bounds = bounds
         self._calls: deque[Call] = deque()
+        self._bytes = 0
         self._first = 1  # the number of _calls[0]
-        self._sent = 0  # how many of them are on their way to the server in use
-        self._frames: deque[Sent] = deque()
+        self._used = 0  # so many of _calls, from the first on, were ever sent by their number
+        self._sent = 0  # so many of these are on their way to the server in use
+        self._sent_bytes = 0
+        self._transmissions: deque[Sent] = deque()
+        self._forgotten = 0  # the highest number in a transmission that is not remembered
         self._live = 0
 
     @property
@@ -71,98 +84,142 @@ class WriteQueue:
         """Whether an answer is due."""
         return self._sent > 0
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether every number that was given out is settled."""
-        return not self._calls
-
     def submit(self, token: Token, operation: Operation, deadline: float) -> bool:
-        """Take a write; False at the bound."""
-        if len(self._calls) >= self._calls_max:
+        """Take a write; False at a bound."""
+        size = len(operation.key) + len(operation.value)
+        bounds = self._bounds
+        if len(self._calls) >= bounds.calls_max or self._bytes + size > bounds.bytes_max:
             return False
-        self._calls.append(Call(token, operation, deadline))
+        self._calls.append(Call(token, operation, deadline, size))
+        self._bytes += size
         self._live += 1
+        self.due = min(self.due, deadline)
         return True
 
-    def frames(self, endpoint: str) -> Iterator[Writes]:
-        """What may be sent to that server now, within the window."""
-        while self._live and self._sent < min(len(self._calls), self._window):
-            calls = self._next_frame()
+    def frames(self, endpoint: str, calls_max: int) -> list[Writes]:
+        """What may be sent to that server now, within the window and so many calls on their way."""
+        frames: list[Writes] = []
+        while self._live and (calls := self._next_calls(calls_max)):
             first = self._first + self._sent
             self._sent += len(calls)
-            self._frames.append(Sent(endpoint, first, calls))
-            for call in calls:
-                call.doubts += 1
-            operations = tuple(call.operation for call in calls)
-            yield Writes(self.session, first, self._first, operations)
+            self._used = max(self._used, self._sent)
+            self._remember(Sent(endpoint, first, calls))
+            operations = tuple([call.operation for call in calls])
+            frames.append(Writes(self.session, first, self._first, operations))
+        return frames
 
     def resend(self) -> None:
         """Whoever is asked next hears all of it again, from the first that is not settled."""
-        self._sent = 0
+        self._sent = self._sent_bytes = 0
 
-    def on_wrote(self, through: int, results: Sequence[tuple[int, bytes]]) -> Iterator[Settled]:
+    def on_wrote(self, through: int, results: Sequence[tuple[int, bytes]]) -> list[Settled]:
         """Everything up to through was executed, once."""
+        settled: list[Settled] = []
         said = dict(results)
-        while self._calls and self._first <= through:
+        while self._used and self._first <= through:
             call = self._calls.popleft()
+            self._bytes -= call.size
+            self._used -= 1
+            if self._sent:
+                self._sent -= 1
+                self._sent_bytes -= call.size
             if call.token is not None:
                 self._live -= 1
-                too_long = said.get(self._first) == VALUE_TOO_LONG
-                yield call.token, Failed(Why.TOO_LARGE) if too_long else Ok(None)
+                too_long = said and said.get(self._first) == VALUE_TOO_LONG
+                settled.append((call.token, Failed(Why.TOO_LARGE) if too_long else WRITTEN))
             self._first += 1
-            self._sent = max(0, self._sent - 1)
-        while self._frames and self._frames[0].first + len(self._frames[0].calls) <= self._first:
-            self._frames.popleft()
+        while self._transmissions and self._transmissions[0].last < self._first:
+            self._transmissions.popleft()
+        return settled
 
-    def on_refused(self, endpoint: str, number: int) -> tuple[Call, ...]:
-        """That server did not execute the frame this number is in: the calls of it."""
-        for sent in self._frames:
-            if sent.endpoint == endpoint and sent.first <= number < sent.first + len(sent.calls):
-                self._frames.remove(sent)
-                for call in sent.calls:
-                    call.doubts -= 1
-                return sent.calls
-        return ()
+    def on_refused(self, endpoint: str, number: int) -> list[Call]:
+        """That server did not execute the transmission this number is in: the calls of it.
+
+        Where it may be one of several transmissions, none of them is cleared of doubt: the other
+        one may be the one that is executed.
+        """
+        if number < self._first or number <= self._forgotten:
+            return []
+        found = [
+            sent
+            for sent in self._transmissions
+            if sent.endpoint == endpoint and sent.first <= number <= sent.last
+        ]
+        if len(found) != 1:
+            return []
+        self._transmissions = deque(sent for sent in self._transmissions if sent is not found[0])
+        for call in found[0].calls:
+            call.doubts -= 1
+        return found[0].calls
 
     def call_of(self, number: int) -> Call | None:
-        """The unsettled call of that number."""
+        """The unsettled call that number was used for."""
         place = number - self._first
-        return self._calls[place] if 0 <= place < len(self._calls) else None
+        return self._calls[place] if 0 <= place < self._used else None
 
-    def give_up(self, call: Call, why: Why) -> Iterator[Settled]:
-        """Settle one call, if it is not settled yet."""
-        if call.token is not None:
-            self._live -= 1
-            yield call.give_up(why)
+    def is_next(self, number: int) -> bool:
+        """Whether that is the first number not known to be executed."""
+        return number == self._first
 
-    def give_up_all(self, why: Why) -> Iterator[Settled]:
+    def give_up(self, calls: Sequence[Call], why: Why) -> list[Settled]:
+        """Settle these by what is known of each; from now on their places do nothing."""
+        settled: list[Settled] = []
+        for call in calls:
+            if call.token is not None:
+                settled.append((call.token, Unknown(why) if call.doubts else Failed(why)))
+                call.token, call.operation = None, NOTHING_AT_ALL
+        self._live -= len(settled)
+        if settled:
+            self._drop_unused()
+        return settled
+
+    def give_up_all(self, why: Why) -> list[Settled]:
         """Settle every call."""
-        for call in self._calls:
-            yield from self.give_up(call, why)
+        return self.give_up(list(self._calls), why)
 
-    def expire(self, now: float, why: Why) -> Iterator[Settled]:
+    def expire(self, now: float, why: Why) -> list[Settled]:
         """Settle the calls whose deadline has passed."""
-        for call in self._calls:
-            if call.deadline <= now:
-                yield from self.give_up(call, why)
+        if now < self.due:
+            return []
+        settled = self.give_up([call for call in self._calls if call.deadline <= now], why)
+        live = (call.deadline for call in self._calls if call.token is not None)
+        self.due = min(live, default=NEVER)
+        return settled
 
-    def restart(self, session: int) -> Iterator[Settled]:
+    def restart(self, session: int, why: Why) -> list[Settled]:
         """Another session: what may have been executed in the old one is unknown for ever."""
-        for call in self._calls:
-            if call.doubts:
-                yield from self.give_up(call, Why.SESSION_EXPIRED)
-        self._calls = deque(call for call in self._calls if call.token is not None)
-        self._frames.clear()
+        settled = self.give_up([call for call in self._calls if call.doubts], why)
         self.session = session
-        self._first, self._sent = 1, 0
+        self._first, self._used, self._forgotten = 1, 0, 0
+        self._transmissions.clear()
+        self.resend()
+        self._drop_unused()
+        return settled
 
-    def _next_frame(self) -> tuple[Call, ...]:
+    def _next_calls(self, calls_max: int) -> list[Call]:
+        """The calls of one more frame; none at the end of the window."""
         calls: list[Call] = []
         size = 0
-        for place in range(self._sent, min(len(self._calls), self._window)):
-            _, key, value = self._calls[place].operation
-            size += len(key) + len(value)
-            if calls and (size > FRAME_BYTES_MAX or len(calls) == OPERATIONS_MAX):
+        _, _, window_calls, window_bytes = self._bounds
+        calls_max = min(calls_max, window_calls, self._sent + OPERATIONS_MAX)
+        bytes_max = min(FRAME_BYTES_MAX, window_bytes - self._sent_bytes)
+        for call in islice(self._calls, self._sent, calls_max):
+            if size + call.size > bytes_max and (calls or self._sent):
                 break
-            calls.append(self._calls[place])
-        return tuple(calls)
+            size += call.size
+            call.doubts += 1
+            calls.append(call)
+        self._sent_bytes += size
+        return calls
+
+    def _remember(self, sent: Sent) -> None:
+        if len(self._transmissions) == SENT_MAX:
+            self._forgotten = max(self._forgotten, self._transmissions.popleft().last)
+        self._transmissions.append(sent)
+
+    def _drop_unused(self) -> None:
+        """A settled call whose number was never used needs no place."""
+        used = list(islice(self._calls, self._used))
+        rest = [call for call in islice(self._calls, self._used, None) if call.token is not None]
+        self._calls = deque(used + rest)
+        self._bytes = sum(call.size for call in self._calls)

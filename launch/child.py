@@ -130,7 +130,7 @@ class Child:
             if self._start_again:
                 return self.start(now)
             self.state = State.STOPPED
-            return f"{self.name} stopped"
+            return f"{self.name} stopped" if code == 0 else f"{self.name} {_how_it_ended(code)}"
         if code == REFUSED_CODE:
             self.state = State.REFUSED
             self.reason = last_reason(self._log) or "it gave no reason"

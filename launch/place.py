@@ -31,10 +31,6 @@ class Place(NamedTuple):
         """Where everything of it lies."""
         return self.config.data_directory
 
-    def clients(self) -> dict[str, str]:
-        """The client endpoint of each node."""
-        return {node.name: node.client for node in self.config.nodes}
-
     def arguments(self) -> list[str]:
         """For the command line of a node, or of a supervisor."""
         told = {
@@ -90,12 +86,27 @@ def reports(place: Place, node: str, timeout_s: float) -> Iterator[Report]:
         time.sleep(LOOK_S)
 
 
-def look(place: Place, answers: Mapping[str, Answer]) -> View:
-    """What the nodes say, and what a supervisor knows of those that are silent."""
+def known_here(place: Place) -> Report:
+    """What a supervisor says of its nodes, by name; nothing if there is none."""
     try:
-        known: Report = order(place, "report")["nodes"]
+        found: Report = order(place, "report")["nodes"]
     except NoSupervisor:
-        known = {}
+        return {}
+    return found
+
+
+def who_may_answer(place: Place, known: Report) -> dict[str, str]:
+    """Client endpoints to wait for: of all nodes but those that are known not to run."""
+    running = State.RUNNING.value
+    return {
+        node.name: node.client
+        for node in place.config.nodes
+        if node.name not in known or known[node.name]["state"] == running
+    }
+
+
+def view_of(place: Place, known: Report, answers: Mapping[str, Answer]) -> View:
+    """What the nodes say, and what a supervisor knows of those that are silent."""
     views = []
     for node in place.config.nodes:
         answer, child = answers.get(node.name), known.get(node.name)

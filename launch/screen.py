@@ -108,7 +108,7 @@ def headline(view: View) -> Text:
 
 def table(nodes: Sequence[NodeView], *, with_clients: bool) -> Table:
     """A row for each node, narrow enough for 80 columns."""
-    grid = Table(box=box.SIMPLE_HEAD, padding=0, header_style="dim", border_style="dim")
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), header_style="dim", border_style="dim")
     for column in ("node", "role"):
         grid.add_column(column, no_wrap=True)
     for column in ("term", "commit", "applied", "writes/s", "pid"):

@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from kv.commands import ELAPSED_MS_MAX, Batch, decode_batch, encode_batch
 from kv.machine import Machine
 from kv.sessions import RESULTS_MAX, SESSION_IDLE_MS, SESSIONS_MAX, Sessions
+from messages.batch import ELAPSED_MS_MAX, Batch, decode_batch, encode_batch
 from messages.client import (
     APPEND,
     NOTHING,

@@ -1,8 +1,8 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
-from kv.commands import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch
 from kv.proposals import Proposals, Waiting
 from kv.server import PARKED_MAX, PARKED_MS_MAX, Limits
+from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch
 from messages.client import (
     LEASE,
     STALE,

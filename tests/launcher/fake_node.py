@@ -20,17 +20,17 @@ from messages.clientcodec import decode_request, encode
 def run(config: Config, name: str, data: Path) -> int:
     """What actors.node.run does, as far as a launcher can see."""
     address, does = config.node(name), read(data / f"{name}.does")
+    stopping = threading.Event()
+    if does == "ignore SIGTERM":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     print(f"12:00:00.000 info    {name} starting", file=sys.stderr, flush=True)
     if does.startswith("refuse"):
         print(f"12:00:00.000 error   {name} refused reason={does[7:]}", file=sys.stderr)
         return 2
     if does == "die":
         return 1
-    stopping = threading.Event()
-    if does == "ignore SIGTERM":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
-        signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     (data / name).mkdir(parents=True, exist_ok=True)
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
         router.setsockopt(zmq.LINGER, 0)

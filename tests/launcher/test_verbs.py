@@ -327,6 +327,14 @@ def test_a_bad_config_is_one_sentence(ground, tmp_path, capsys):
     )
 
 
+def test_a_directory_that_cannot_be_made_is_one_sentence(ground, capsys):
+    """Where a file is in the way, or rights are missing."""
+    ground.data.write_text("in the way")
+    assert ground.up() == 2
+    assert "launcher.lock: Not a directory" in capsys.readouterr().err
+    ground.data.unlink()
+
+
 def test_a_node_runs_in_the_foreground(ground):
     """For systemd or a container: SIGTERM is a clean end."""
     process = ground.spawn("node", "node2", *ground.up_arguments)
