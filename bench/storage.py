@@ -4,10 +4,12 @@
 
 A write of the log is one synced transaction; its log is cut like a node's, so that deletions are in
 the figures. The flush writes random keys into a state that holds ten times as many. The snapshot is
-read, staged into another state and installed there. One disk, one run: compare ratios.
+read, staged into another state and installed there. Disks differ, and the same disk from one hour
+to the next: compare with the line on top, a bare fdatasync in the same run.
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -36,14 +38,25 @@ def main() -> None:
     writes, keys = (5, 1_000) if arguments.quick else (500, 1_000_000)
 
     with TemporaryDirectory(dir=arguments.directory) as directory:
+        _print_times("fdatasync of 4 KiB", _syncs(Path(directory) / "file", writes))
         for batch in BATCHES:
             spent = _log_writes(Path(directory) / f"log-{batch}", batch, writes)
-            p99 = quantiles(spent, n=100)[-1]
-            _print(f"log write of {batch:,}", f"p50 {median(spent) * 1e6:,.0f} µs")
-            _print("", f"p99 {p99 * 1e6:,.0f} µs")
+            _print_times(f"log write of {batch:,}", spent)
         _state(Path(directory) / "state", keys)
         _open(Path(directory) / "state")
         _snapshot(Path(directory))
+
+
+def _syncs(file: Path, writes: int) -> list[float]:
+    """What the disk itself takes for the smallest durable write."""
+    spent = []
+    with file.open("wb", buffering=0) as stream:
+        for _ in range(writes):
+            started = perf_counter()
+            stream.write(bytes(4096))
+            os.fdatasync(stream.fileno())
+            spent.append(perf_counter() - started)
+    return spent
 
 
 def _log_writes(directory: Path, batch: int, writes: int) -> list[float]:
@@ -125,6 +138,11 @@ def _seconds(action: Callable[[], object]) -> float:
     started = perf_counter()
     action()
     return perf_counter() - started
+
+
+def _print_times(what: str, spent: list[float]) -> None:
+    p50, p99 = median(spent) * 1e6, quantiles(spent, n=100)[-1] * 1e6
+    _print(what, f"p50 {p50:,.0f} µs, p99 {p99:,.0f} µs")
 
 
 def _print(what: str, result: str) -> None:

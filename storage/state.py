@@ -120,7 +120,8 @@ class StateStore:
         meanwhile is later than what is frozen, and stays.
         """
         frozen = self._frozen
-        assert frozen is not None
+        if frozen is None:
+            return  # a snapshot was adopted meanwhile
         self.disk.check_space()
         with self.disk.transaction() as txn:
             saved = read_saved(txn)
@@ -131,28 +132,36 @@ class StateStore:
                 )
 
     def release(self) -> None:
-        """Read from the disk what flush() has written, and forget it in memory."""
+        """Read from the disk what flush() has written, and forget it in memory.
+
+        What is not durable stays, so one call too many does no harm. A snapshot that was installed
+        meanwhile stays out of sight until adopt(): no reader may see a mixture of two states.
+        """
         if self._frozen is None:
-            return  # a snapshot was adopted meanwhile
-        self._renew()  # first: the keys must be seen in one place or the other
-        assert self.applied_index >= self._frozen.snapshot.last_included_index, "not flushed yet"
+            return
+        newer = self.disk.environment.begin()
+        saved = read_saved(newer)
+        if saved.installed or saved.snapshot != self._frozen.snapshot:
+            newer.abort()
+            return
+        self._see(newer)  # first: the keys must be seen in one place or the other
         self._frozen = None
 
     def adopt(self) -> None:
         """Go on from the snapshot that was installed: what is in memory belongs to the past."""
         self._memtable = Memtable()
         self._frozen = None
-        self._renew()
+        self._see(self.disk.environment.begin())
 
     def close(self) -> None:
         """Forget what is in memory; the log has it."""
         self._read.abort()
 
-    def _renew(self) -> None:
-        """See what is on disk now; the pages of what was seen before may be used again (O2)."""
-        old, self._read = self._read, self.disk.environment.begin()
+    def _see(self, newer: "lmdb.Transaction[bytes]") -> None:
+        """Read in a newer transaction; pages that only the older one saw can be used again (O2)."""
+        old, self._read = self._read, newer
         old.abort()
-        self._saved = read_saved(self._read)
+        self._saved = read_saved(newer)
         self._keys = self.slots[self._saved.slot]
 
     def _on_disk(self, first: bytes, last: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:

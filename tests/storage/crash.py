@@ -4,9 +4,9 @@
 
 A case prepares a directory, and then a forked process runs its act and is gone without a word when
 it comes to the n-th line of storage/; for n = 1, 2, ... (or every STRIDE-th) until the act gets
-through. Of a line that runs again and again the first two times count. After each death the case looks at the directory.
-What the process wrote the system still has, as after SIGKILL; what a power cut takes away is LMDB's
-contract, and not looked at here.
+through. Of a line that runs again and again the first two times count. After each death the case
+looks at the directory. What the process wrote the system still has, as after SIGKILL; what a power
+cut takes away is LMDB's contract, and not looked at here.
 """
 
 import os
@@ -68,7 +68,7 @@ def main() -> None:
             died = dies_at(line, lambda: case.act(directory))  # noqa: B023 called at once
             case.check(directory)
         if not died:
-            print(f"{sys.argv[1]}: died {line // stride} times")
+            print(f"{sys.argv[1]}: died {(line - 1) // stride} times")
             return
 
 

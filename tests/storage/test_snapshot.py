@@ -5,11 +5,20 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import zstandard
 
 from messages.codec import ENTRY_BYTES_MAX
 from storage import snapshot as snapshot_file
 from storage.environment import open_environment
-from storage.snapshot import SnapshotCorrupt, SnapshotReader, SnapshotWriter, UnknownOffset
+from storage.saved import encode_place
+from storage.snapshot import (
+    _RECORD,
+    SnapshotCorrupt,
+    SnapshotReader,
+    SnapshotWriter,
+    UnknownOffset,
+    _encode_chunk,
+)
 from storage.state import KEY_BYTES_MAX, StateStore
 from tests.storage.fakes import IDENTITY, place
 
@@ -188,6 +197,38 @@ def test_another_order_is_refused(wrong, source, target):
         stage(writer, chunks)
 
 
+PLACE = (b"", encode_place(place(9), b"meta"))
+FORGED: dict[str, tuple[list[tuple[bytes, bytes]], str]] = {
+    "keys that do not ascend": ([PLACE, (b"kb", b"1"), (b"ka", b"2")], "ascend"),
+    "a key twice": ([PLACE, (b"ka", b"1"), (b"ka", b"2")], "ascend"),
+    "a key that is empty": ([PLACE, (b"ka", b"1"), PLACE], "empty or too long"),
+    "a key that LMDB cannot keep": ([PLACE, (bytes(512), b"1")], "empty or too long"),
+    "no place in the log": ([(b"ka", b"1")], "no place"),
+    "half a place in the log": ([(b"", PLACE[1][:7])], "no place"),
+}
+
+
+@pytest.mark.parametrize(("records", "reason"), FORGED.values(), ids=FORGED.keys())
+def test_a_stream_that_no_reader_makes_is_refused(records, reason, target):
+    """D10: checksums that are right do not make it a state."""
+    block = b"".join(_RECORD.pack(len(key), len(value)) + key + value for key, value in records)
+    data = _encode_chunk(0, done=False, frame=zstandard.compress(block))
+
+    with pytest.raises(SnapshotCorrupt, match=reason):
+        SnapshotWriter(target, place(9)).stage(0, data, done=False)
+    fill(target, 10, {b"still": b"usable"})
+
+
+def test_a_chunk_that_unpacks_to_too_much_is_refused(target):
+    """C5: its size is known, and bounded, before anything is unpacked."""
+    bomb = zstandard.compress(bytes(snapshot_file.BLOCK_BYTES_MAX + 1))
+
+    for frame in (bomb, b"no frame", zstandard.compress(b"")):
+        data = _encode_chunk(0, done=False, frame=frame)
+        with pytest.raises(SnapshotCorrupt, match="chunk 0"):
+            SnapshotWriter(target, place(9)).stage(0, data, done=False)
+
+
 @pytest.mark.parametrize("announced", [place(8), place(9, 2)], ids=["index", "term"])
 def test_a_snapshot_must_be_the_one_announced(announced, source, target):
     """The message tells index, term and membership; the state inside must agree."""
@@ -231,7 +272,7 @@ def test_staging_hides_from_readers_and_flushes(source, target):
 
 
 def test_a_flush_that_comes_too_late_changes_nothing(source, target):
-    """What was frozen before an install is older than what was installed."""
+    """What was frozen before an install is older; until adopt() the owner sees its own state."""
     fill(source, 9, {b"a": b"new"})
     writer = SnapshotWriter(target, place(9))
     stage(writer, read(source))
@@ -242,9 +283,11 @@ def test_a_flush_that_comes_too_late_changes_nothing(source, target):
     target.flush()
     target.release()
 
-    assert (target.get(b"a"), target.load()) == (b"new", source.load())
+    assert (target.get(b"a"), target.get(b"old"), target.applied_index) == (b"late", b"value", 3)
     target.adopt()
     target.release()
+    assert (target.get(b"a"), target.get(b"old")) == (b"new", None)
+    assert target.load() == source.load()
     assert target.installed
 
 
