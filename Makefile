@@ -10,10 +10,11 @@ STAMP := .venv/.stamp
 NEEDED := Kvorum needs Python 3.11 or newer with its venv module: \
 	install python3.11 and python3.11-venv, or name another one with make PYTHON=...
 
-.PHONY: help env test lint check clean
+.PHONY: help env up test lint check clean
 
 help:
 	@echo 'make env    .venv with everything in it'
+	@echo 'make up     env, then a cluster of three nodes, shown live; Ctrl-C stops it'
 	@echo 'make test   env, then every test (SEEDS=300 simulated worlds; MUTANTS=1 for planted bugs)'
 	@echo 'make lint   env, then format, lint and types'
 	@echo 'make check  lint, then test: what CI runs'
@@ -29,6 +30,9 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@rm -rf kvorum.egg-info # what pip leaves beside the sources; .venv has its own
 	@touch $@
+
+up: env
+	@$(BIN)/python launcher.py up
 
 # Everything runs inside one pytest, so that its summary is the last word.
 test: env
