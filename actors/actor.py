@@ -1,4 +1,4 @@
-"""The loop that every actor runs: poll, drain all that waits, step the brain, flush what came out.
+"""The loop that every actor runs: poll, take all that waits, tick, step the brain, flush.
 
 Batching falls out of it: the busier a node is, the more each turn does. Nothing waits for a batch
 to fill, and nothing sleeps while something waits.
@@ -79,14 +79,16 @@ class Actor:
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
             wait_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
-            ready = poller.poll(wait_ms)
-            tick_due = self._tick(brain, tick_due)  # before what waited: it may be old by now
-            for socket, _ in ready:
-                drain(socket, handlers[socket])
+            taken = [(handlers[socket], drain(socket)) for socket, _ in poller.poll(wait_ms)]
+            # Not before: what was sent while we stood still must not count from before that (R2).
+            tick_due = self._tick(brain, tick_due)
+            for handle, messages in taken:
+                for frames in messages:
+                    handle(frames)
             brain.flush()
 
     def _tick(self, brain: Brain, due: float) -> float:
-        """Hand in every tick that passed, also those of a pause: a lease counts on them."""
+        """Hand in every tick that passed, also those of a pause: leases count on them."""
         now = time.monotonic()
         while due <= now:
             brain.tick()
@@ -94,14 +96,15 @@ class Actor:
         return due
 
 
-def drain(socket: Socket, handle: Callable[[list[bytes]], None]) -> None:
-    """Take all that waits, up to a bound so that ticks go on."""
-    for _ in range(DRAIN_MAX):
+def drain(socket: Socket) -> list[list[bytes]]:
+    """All that waits there, up to a bound so that ticks go on."""
+    taken: list[list[bytes]] = []
+    while len(taken) < DRAIN_MAX:
         try:
-            frames = socket.recv_multipart(zmq.NOBLOCK)
+            taken.append(socket.recv_multipart(zmq.NOBLOCK))
         except zmq.Again:
-            return
-        handle(frames)
+            break
+    return taken
 
 
 def tell(socket: Socket, frames: list[bytes]) -> None:

@@ -55,7 +55,7 @@ class Config:
     append_bytes_max: int = _whole(1_048_576, 1_024, 4_194_304)
     inflight_messages_max: int = _whole(64, 1, 4_096)
     inflight_bytes_max: int = _whole(8_388_608, 1_024, BYTES_MAX)
-    uncommitted_bytes_max: int = _whole(67_108_864, 1_024, BYTES_MAX)
+    unapplied_bytes_max: int = _whole(67_108_864, 1_024, BYTES_MAX)
     apply_bytes_max: int = _whole(4_194_304, 1_024, BYTES_MAX)
 
     log_trailing_entries: int = _whole(10_000, 0, 10**9)

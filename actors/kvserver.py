@@ -129,14 +129,23 @@ class KVServerActor:
     def _on_state_writer(self, frames: list[bytes]) -> None:
         for message in localcodec.decode(frames[-1]):
             if isinstance(message, StateFlushed):
-                self._state.release()
-                self._to_raft.append(StateSaved(self._state.applied_index))
+                self._on_flushed()
                 continue
             if isinstance(message, StateInstalled):
                 self._state.adopt()
                 _, meta = self._state.load()
                 self._server.machine = Machine(self._state, self._state.last_included, meta)
             self._to_raft.append(message)
+
+    def _on_flushed(self) -> None:
+        """Tell Raft what is durable; of a snapshot it hears by StateInstalled, and only so.
+
+        One that was installed meanwhile is in the state already, and not yet in the log (Figure 13).
+        """
+        was_flushing = self._state.is_flushing
+        self._state.release()
+        if was_flushing and not self._state.is_flushing:
+            self._to_raft.append(StateSaved(self._state.applied_index))
 
     def _freeze_if_due(self) -> None:
         """Hand the memtable over; while the last one is being flushed this one goes on growing."""

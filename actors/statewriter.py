@@ -46,6 +46,7 @@ class StateWriterActor:
         self._readers: dict[int, SnapshotReader] = {}
         self._writer: SnapshotWriter | None = None
         self._unflushed = False
+        self._uninstalled: InstallState | None = None
 
     def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
         """The KVServer's wishes, some of them handed on from Raft."""
@@ -55,6 +56,8 @@ class StateWriterActor:
         """Try again what a full disk held back, and let old snapshots go."""
         if self._unflushed:
             self._on_flush(FlushState())
+        if self._uninstalled is not None:
+            self._on_install(self._uninstalled)
         for peer, reader in list(self._readers.items()):
             if reader.opened_at + SNAPSHOT_AGE_S_MAX < self._clock():
                 self._close_reader(peer)
@@ -131,15 +134,19 @@ class StateWriterActor:
             self._writer.stage(chunk.offset, chunk.data, chunk.done)
         except (SnapshotCorrupt, DiskFull) as error:
             self._log.event("snapshot_refused", "warning", peer=chunk.source, reason=error)
-            self._answer(StagingFailed(chunk.source))
-            return
-        if chunk.done:
-            self._answer(Staged(index))
+            self._answer(StagingFailed(chunk.source, index))
+        else:
+            self._answer(Staged(chunk.source, index, chunk.offset + len(chunk.data)))
 
     def _on_install(self, message: InstallState) -> None:
-        writer, self._writer = self._writer, None
+        writer = self._writer
         assert writer is not None and writer.snapshot == message.snapshot
-        writer.install()
+        try:
+            writer.install()
+        except DiskFull:
+            self._uninstalled = message
+            return
+        self._writer = self._uninstalled = None
         self._log.event("snapshot_installed", index=message.snapshot.last_included_index)
         self._answer(StateInstalled(message.snapshot.last_included_index))
 

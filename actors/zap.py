@@ -7,9 +7,7 @@ connections of garbage, measured), with one they end in the handshake.
 
 from collections.abc import Callable
 
-import zmq
-
-from actors.actor import Socket
+from actors.actor import Socket, send
 from actors.sockets import ZAP_DOMAIN, ZAP_ENDPOINT, Context, local_router
 
 VERSION = b"1.0"
@@ -45,4 +43,4 @@ class ZapActor:
         source, _, version, request_id, domain, *_ = frames
         code = OK if version == VERSION and domain == ZAP_DOMAIN else REFUSED
         answer = [source, b"", VERSION, request_id, code, b"", b"", b""]
-        self._socket.send_multipart(answer, zmq.NOBLOCK)
+        send(self._socket, answer)  # who asked may be gone: a connection cut in its handshake

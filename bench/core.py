@@ -28,6 +28,7 @@ from messages.raft import (
     Snapshot,
 )
 from raft import core
+from raft.election import campaign
 from raft.state import Config, Proposed, Raft, Saved
 
 PAYLOAD = bytes(256)
@@ -62,7 +63,7 @@ class Cluster:
             server: core.start(0, server, Config(), Random(server), saved) for server in SERVERS
         }
         self.leader = self.servers[1]
-        core.campaign(self.leader)
+        campaign(self.leader)
         self.settle()
 
     def round(self, payloads: Sequence[bytes]) -> None:

@@ -1,7 +1,7 @@
 """How a call ends: done, certainly not done, or nobody can know; nothing rounds the last (C1)."""
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Why(Enum):
@@ -37,7 +37,7 @@ class Unknown(NamedTuple):
 
 Outcome = Ok | Failed | Unknown
 
-Token = object
+Token = Any
 """Whoever waits for a call; the brain only hands it back."""
 
 Settled = tuple[Token, Outcome]

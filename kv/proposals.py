@@ -39,17 +39,17 @@ class Proposals:
         self._gathered: Gathered = []
         self._unplaced: dict[int, tuple[Waiting, ...]] = {}
         self._placed: dict[int, Placed] = {}
-        self._bytes = 0
+        self.bytes_waiting = 0
         self._frames_of: dict[bytes, int] = {}
 
     def has_room(self, client: bytes, size: int) -> bool:
         """Whether one more frame may wait; beyond either bound the clerk is told to back off."""
-        fits = self._bytes + size <= self._bytes_max
+        fits = self.bytes_waiting + size <= self._bytes_max
         return fits and self._frames_of.get(client, 0) < self._client_frames_max
 
     def gather(self, waiting: Waiting, frame: bytes) -> None:
         """Let it in; it leaves with the end of this turn."""
-        self._bytes += waiting.size
+        self.bytes_waiting += waiting.size
         self._frames_of[waiting.client] = self._frames_of.get(waiting.client, 0) + 1
         self._gathered.append((waiting, frame))
 
@@ -98,7 +98,7 @@ class Proposals:
 
     def _settled(self, frames: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
         for waiting in frames:
-            self._bytes -= waiting.size
+            self.bytes_waiting -= waiting.size
             left = self._frames_of[waiting.client] - 1
             if left:
                 self._frames_of[waiting.client] = left

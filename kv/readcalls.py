@@ -57,16 +57,18 @@ class ReadCalls:
         return True
 
     def questions(self, first_id: int, calls_max: int) -> list[Reads]:
-        """What may be asked now, numbered from first_id on; an id is never used again (R1)."""
+        """What may be asked now, so many reads on their way; an id is never used again (R1)."""
         questions: list[Reads] = []
+        left = calls_max - sum(len(asked.calls) for asked in self._asked.values())
         for level, calls in self._waiting.items():
-            room = calls_max if len(self._asked) == 0 else OPERATIONS_MAX
-            for first in range(0, len(calls), room):
-                part = calls[first : first + room]
+            count = max(0, min(left, len(calls)))
+            for first in range(0, count, OPERATIONS_MAX):
+                part = calls[first : min(first + OPERATIONS_MAX, count)]
                 request_id = first_id + len(questions)
                 self._asked[request_id] = Asked(level, part)
                 questions.append(Reads(request_id, level, tuple([call.key for call in part])))
-        self._waiting.clear()
+            self._waiting[level] = calls[count:]
+            left -= count
         return questions
 
     def is_older(self, message: Values, applied_index: int) -> bool:

@@ -19,18 +19,18 @@ class ReadQueue:
 
     def __init__(self, reads_max: int) -> None:
         self._reads_max = reads_max
-        self._waiting = 0
+        self.waiting = 0
         self._gathered: dict[bool, list[Reader]] = {False: [], True: []}
         self._asked: dict[int, list[Reader]] = {}
         self._answerable: deque[tuple[int, list[Reader]]] = deque()
 
     def has_room(self) -> bool:
         """Whether one more may wait; beyond the bound the clerk is told to back off."""
-        return self._waiting < self._reads_max
+        return self.waiting < self._reads_max
 
     def gather(self, reader: Reader, *, lease: bool) -> None:
         """It is asked about at the end of this turn."""
-        self._waiting += 1
+        self.waiting += 1
         self._gathered[lease].append(reader)
 
     def ask(self, context: int, *, lease: bool) -> bool:
@@ -49,12 +49,12 @@ class ReadQueue:
     def not_found(self, context: int) -> list[Reader]:
         """Leadership moved: these must ask again."""
         readers = self._asked.pop(context)
-        self._waiting -= len(readers)
+        self.waiting -= len(readers)
         return readers
 
     def answerable(self, applied_index: int) -> Iterator[Reader]:
         """Those that may be answered now, in the order of their rounds."""
         while self._answerable and self._answerable[0][0] <= applied_index:
             _, readers = self._answerable.popleft()
-            self._waiting -= len(readers)
+            self.waiting -= len(readers)
             yield from readers

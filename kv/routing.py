@@ -1,19 +1,20 @@
-"""The Clerk's brain: whom to ask, when to ask again, and how each call ends.
+"""The Clerk's brain: what to ask whom, when to ask again, and how each call ends.
 
-It speaks to one server at a time, the one it takes for the leader. Writes are safe to send again
+It asks one server at a time, the one it takes for the leader. Writes are safe to send again
 anywhere, because their session makes each take effect once; reads change nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from kv.outcomes import Failed, Why
+from kv.outcomes import NEVER, Failed, Settled, Token, Why
+from kv.pace import Pace
 from kv.readcalls import ReadCall, ReadCalls
-from kv.writequeue import NOTHING_AT_ALL, Settled, Token, WriteQueue
+from kv.target import Alarm, Target
+from kv.writequeue import Bounds, WriteQueue
 from messages.client import (
     KEY_BYTES_LIMIT,
-    STALE,
     VALUE_BYTES_LIMIT,
     VERSION,
     ClientReply,
@@ -33,32 +34,33 @@ from messages.client import (
 CALLS_MAX = 65_536
 """Writes, and as many reads, that wait in one clerk; more are refused: QUEUE_FULL."""
 
-WINDOW_OPERATIONS = 8_192
-"""Writes on their way at a time; the others wait in the clerk."""
-
-SILENCE_S = 0.3
-"""No word for so long while an answer is due: say Hello; twice as long: ask another server."""
-
-RESEND_S = 2.0
-"""Words, but no answer to what was asked for so long: send it again."""
-
-LOST_S = 0.02
-"""Nobody leads, or nobody is there: look again after about this."""
-
-BACK_OFF_S_MIN, BACK_OFF_S_MAX = 0.005, 0.2
-"""Waits after OVERLOADED, doubled each time until something was answered."""
-
-EXPIRE_S = 0.02
-"""Deadlines are looked at this often."""
+BOUNDS = Bounds(
+    calls_max=CALLS_MAX,
+    bytes_max=256 * 1024 * 1024,
+    window_bytes=4 * 1024 * 1024,
+)
 
 SESSION_FRESH_S = 1_800.0
 """A session unused for half the time that servers keep it is not used again."""
 
+CERTAIN = {
+    Reason.OVERLOADED,
+    Reason.DISK_FULL,
+    Reason.TOO_LARGE,
+    Reason.SESSION_EXPIRED,
+    Reason.TOO_MANY_SESSIONS,
+}
+"""Refusals of what never reached the log. NOT_LEADER is none: a leader that is unseated says it of
+what it has proposed, which its successor may yet commit (C1)."""
+
+Request = tuple[str, ClientRequest]
+"""A message and the endpoint, host:port, of the server it is for."""
+
 
 class Turn(NamedTuple):
-    """What one turn leads to: frames to send, in order, and calls that ended."""
+    """What one turn leads to: messages to send, in order, and calls that ended."""
 
-    requests: list[tuple[str, ClientRequest]]
+    requests: list[Request]
     settled: list[Settled]
 
 
@@ -66,31 +68,31 @@ class Router:
     """All calls of one clerk; time in seconds is handed in and never goes back."""
 
     def __init__(self, endpoints: Iterable[str], random: Random, now: float) -> None:
-        self.endpoints = list(dict.fromkeys(endpoints))
-        assert self.endpoints
-        self.target = random.choice(self.endpoints)
-        self.limits = (KEY_BYTES_LIMIT, VALUE_BYTES_LIMIT)
+        self.limits = (KEY_BYTES_LIMIT, VALUE_BYTES_LIMIT)  # until a server says less
         self.applied_index = 0
-        self._random = random
-        self._writes = WriteQueue(CALLS_MAX, WINDOW_OPERATIONS)
+        self.older_answers = 0  # R5; each would be a bug of a server
+        self._target = Target(endpoints, random, now)
+        self._writes = WriteQueue(BOUNDS)
+        self._write_pace = Pace(random)
         self._reads = ReadCalls(CALLS_MAX)
+        self._read_pace = Pace(random)
         self._now = now
+        self._is_resting = True
         self._request_id = random.getrandbits(40)  # so that no answer to another clerk fits
-        self._opening: int | None = None
+        self._opening: int | None = None  # the request that asks for our session
+        self._resent_from = 0  # the number that was last said to be missing
         self._session_used_at = now
-        self._greeted = False
-        self._not_before = now  # nothing is sent till then
-        self._back_off = BACK_OFF_S_MIN
-        self._heard_at = now
-        self._answered_at = now
-        self._expired_at = now
-        self._gone: dict[str, float] = {}  # endpoints that could not be reached, and when
         self._settled: list[Settled] = []
 
     @property
     def has_work(self) -> bool:
         """Whether anybody waits."""
         return self._writes.has_work or self._reads.has_work
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """All servers known."""
+        return tuple(self._target.endpoints)
 
     def write(self, token: Token, operation: Operation, deadline: float) -> None:
         """Take a write; it takes effect after all writes taken before."""
@@ -101,92 +103,106 @@ class Router:
         elif not self._writes.submit(token, operation, deadline):
             self._settled.append((token, Failed(Why.QUEUE_FULL)))
 
-    def read(self, token: Token, key: bytes, level: int, deadline: float) -> None:
-        """Take a read."""
-        if not 0 < len(key) <= self.limits[0]:
+    def read(self, level: int, call: ReadCall) -> None:
+        """Take a read; it may be answered before writes that were taken before."""
+        token = call.token
+        if not 0 < len(call.key) <= self.limits[0]:
             self._settled.append((token, Failed(Why.TOO_LARGE)))
-        elif not self._reads.submit(ReadCall(token, key, level, deadline)):
+        elif not self._reads.submit(level, call):
             self._settled.append((token, Failed(Why.QUEUE_FULL)))
 
     def on_reply(self, endpoint: str, reply: ClientReply, now: float) -> None:
         """A server said something; what only the one in use may say is dropped of others."""
         self._now = now
-        if endpoint == self.target:
-            self._heard_at = now
+        self._target.on_word(endpoint, now)
         HANDLERS[type(reply)](self, endpoint, reply)
 
     def on_unreachable(self, endpoint: str, now: float) -> None:
         """There is no connection to that server now."""
         self._now = now
-        self._gone[endpoint] = now
-        if endpoint == self.target:
-            self._look_elsewhere()
+        self._target.shun(endpoint, now, silent=False)
+        if endpoint == self._target.endpoint:
+            self._move(self._target.look_elsewhere)
 
     def turn(self, now: float) -> Turn:
-        """Everything to be sent now, and every call that ended; call it often while has_work."""
-        idle = now - self._now > SILENCE_S and not self._is_waiting()
+        """Everything to be sent now, and every call that ended."""
         self._now = now
-        if idle:
-            self._heard_at = self._answered_at = now
-        if now - self._expired_at >= EXPIRE_S:
-            self._expired_at = now
-            self._settle(self._writes.expire(now, Why.UNAVAILABLE))
-            self._settle(self._reads.expire(now, Why.UNAVAILABLE))
-        requests: list[ClientRequest] = []
-        if self.has_work and now >= self._not_before:
+        self._settled += self._writes.expire(now, self._write_pace.why)
+        self._settled += self._reads.expire(now, self._read_pace.why)
+        requests: list[Request] = []
+        if not self.has_work:
+            self._is_resting = True
+        elif now >= self._target.not_before:
             requests = self._requests()
         settled, self._settled = self._settled, []
-        return Turn([(self.target, request) for request in requests], settled)
+        return Turn(requests, settled)
+
+    def due(self, now: float) -> float:
+        """When the next turn must be, if nothing happens until then."""
+        if not self.has_work:
+            return NEVER
+        paces = (self._write_pace.not_before, self._read_pace.not_before)
+        look = min((at for at in (*paces, self._target.due(now)) if at > now), default=now)
+        return min(self._writes.due, self._reads.due, look)
 
     def close(self) -> list[Settled]:
         """End every call as what is known of it."""
-        self._settle(self._writes.give_up_all(Why.CLOSED))
-        self._settle(self._reads.give_up_all(Why.CLOSED))
+        self._settled += self._writes.give_up_all(Why.CLOSED)
+        self._settled += self._reads.give_up_all(Why.CLOSED)
         settled, self._settled = self._settled, []
         return settled
 
-    # What to send.
+    def _requests(self) -> list[Request]:
+        requests: list[Request] = []
+        target = self._target
+        if self._is_resting:
+            self._is_resting = False
+            target.begin(self._now)
+            if self._now - self._session_used_at > SESSION_FRESH_S:
+                self._settled += self._writes.restart(0, Why.SESSION_EXPIRED)
+        elif self._is_waiting():
+            requests = self._answer_alarm(target.alarm(self._now))
+            if self._now < target.not_before:
+                return requests
+        return requests + [(target.endpoint, request) for request in self._questions()]
 
-    def _requests(self) -> list[ClientRequest]:
-        self._watch_silence()
-        requests: list[ClientRequest] = []
-        if not self._greeted:
-            self._greeted = True
-            requests.append(Hello(self._next_id(), VERSION))
-        if not self._is_waiting():
-            self._heard_at = self._answered_at = self._now
-        if self._writes.has_work:
-            requests += self._write_requests()
-        for question in self._reads.questions(self._request_id + 1):
-            self._request_id = question.request_id
-            requests.append(question)
-        return requests
+    def _questions(self) -> list[ClientRequest]:
+        """What to ask the server in use."""
+        questions: list[ClientRequest] = []
+        target = self._target
+        if not target.is_greeted:
+            target.is_greeted = True
+            questions.append(Hello(self._next_id(), VERSION))
+        if self._writes.has_work and self._now >= self._write_pace.not_before:
+            questions += self._write_questions()
+        if self._reads.has_work and self._now >= self._read_pace.not_before:
+            reads = self._reads.questions(self._request_id + 1, self._read_pace.window)
+            self._request_id += len(reads)
+            questions += reads
+        return questions
 
-    def _write_requests(self) -> list[ClientRequest]:
-        writes = self._writes
-        stale = self._now - self._session_used_at > SESSION_FRESH_S
-        if writes.session and stale and not writes.is_waiting:
-            self._settle(writes.restart(0))
-        if writes.session:
+    def _write_questions(self) -> Sequence[ClientRequest]:
+        """The next writes, or, before there is one, the question for a session."""
+        if self._writes.session:
             self._session_used_at = self._now
-            return list(writes.frames(self.target))
+            return self._writes.frames(self._target.endpoint, self._write_pace.window)
         if self._opening is not None:
             return []
         self._opening = self._next_id()
         return [OpenSession(self._opening)]
 
-    def _watch_silence(self) -> None:
-        """A server that hangs is left after twice SILENCE_S; one that only answers slowly is not."""
-        if not self._is_waiting():
-            return
-        silence = self._now - self._heard_at
-        if silence >= 2 * SILENCE_S:
-            self._look_elsewhere()
-        elif silence >= SILENCE_S:
-            self._greeted = False
-        elif self._now - self._answered_at >= RESEND_S:
-            self._answered_at = self._now
+    def _answer_alarm(self, alarm: Alarm) -> list[Request]:
+        target, now = self._target, self._now
+        if alarm is Alarm.LEAVE:
+            target.shun(target.endpoint, now, silent=True)
+            self._move(target.look_elsewhere)
+        elif alarm is Alarm.RESEND:
+            target.be_patient(now)
             self._ask_all_again()
+        elif alarm is Alarm.ASK_AROUND:
+            hello = Hello(self._next_id(), VERSION)
+            return [(endpoint, hello) for endpoint in target.whom_to_ask(now)]
+        return []
 
     def _is_waiting(self) -> bool:
         return self._writes.is_waiting or self._reads.is_waiting or self._opening is not None
@@ -195,119 +211,123 @@ class Router:
         self._request_id += 1
         return self._request_id
 
-    # What servers say.
-
     def on_welcome(self, endpoint: str, reply: Welcome) -> None:
-        """Its limits are the cluster's; a follower names the leader without being asked."""
+        """Its limits are the cluster's; who does not lead names the leader without being asked."""
         self.limits = (reply.key_bytes_max, reply.value_bytes_max)
-        if endpoint == self.target and reply.leader not in ("", self.target):
-            self._go_to(reply.leader)
+        target = self._target
+        knows_more = endpoint == target.endpoint or target.is_overdue(self._now)
+        if knows_more and reply.leader not in ("", target.endpoint):
+            self._move(lambda now: target.follow(reply.leader, now))
 
-    def on_session_opened(self, _: str, reply: SessionOpened) -> None:
-        """Ours, unless we asked again meanwhile; then it will be forgotten."""
+    def on_session_opened(self, endpoint: str, reply: SessionOpened) -> None:
+        """Ours, unless we asked again meanwhile; then it is forgotten by itself."""
         if reply.request_id == self._opening:
-            self._answered()
             self._opening = None
-            self._settle(self._writes.restart(reply.session))
+            self._on_answer(endpoint, self._write_pace)
+            self._session_used_at = self._now
+            self._settled += self._writes.restart(reply.session, Why.SESSION_EXPIRED)
 
-    def on_wrote(self, _: str, reply: Wrote) -> None:
+    def on_wrote(self, endpoint: str, reply: Wrote) -> None:
         """Everything of our session up to a number is done."""
         if reply.session == self._writes.session:
-            self._answered()
+            self._resent_from = 0
+            self._on_answer(endpoint, self._write_pace)
             self.applied_index = max(self.applied_index, reply.applied_index)
-            self._settle(self._writes.on_wrote(reply.through, reply.results))
+            self._settled += self._writes.on_wrote(reply.through, reply.results)
 
     def on_values(self, endpoint: str, reply: Values) -> None:
         """Answers to a question; an older state than one we have seen is no answer (R5)."""
-        self._answered()
-        if reply.applied_index < self.applied_index and self._reads.level_of(reply) != STALE:
+        if self._reads.is_older(reply, self.applied_index):
+            self.older_answers += 1
             self._reads.ask_again(reply.request_id)
-            if endpoint == self.target:
-                self._look_elsewhere()
+            if endpoint == self._target.endpoint:
+                self._move(self._target.look_elsewhere)
             return
+        self._on_answer(endpoint, self._read_pace)
         self.applied_index = max(self.applied_index, reply.applied_index)
-        self._settle(self._reads.on_values(reply))
+        self._settled += self._reads.on_values(reply)
 
     def on_status(self, _: str, __: Status) -> None:
         """Asked for by nobody here."""
 
     def on_refused(self, endpoint: str, reply: Refused) -> None:
-        """Nothing of that frame was executed; why decides what to do."""
-        calls = ()
-        if reply.session:
-            if reply.session != self._writes.session:
-                return  # of a session that is over
-            calls = self._writes.on_refused(endpoint, reply.number)
-        elif reply.number == self._opening:
+        """The server in use cannot or will not: why decides what to do."""
+        if reply.session not in (0, self._writes.session):
+            return  # of a session that is over
+        is_opening = not reply.session and reply.number == self._opening
+        if reply.session and reply.reason in CERTAIN:
+            self._on_certain(endpoint, reply)
+        if is_opening:
             self._opening = None
-        else:
+        elif not reply.session:
             self._reads.ask_again(reply.number)
-        if reply.reason == Reason.DISK_FULL:
-            for call in calls:
-                if not call.doubts:
-                    self._settle(self._writes.give_up(call, Why.DISK_FULL))
-        if endpoint == self.target:
-            REFUSALS.get(reply.reason, Router._back_off_longer)(self, reply)
-
-    def _follow_hint(self, reply: Refused) -> None:
-        """Go to the leader it names, or look around where it names nobody that can be reached."""
-        gone = self._now - self._gone.get(reply.leader, -1.0) < LOST_S
-        if reply.leader and not gone:
-            self._go_to(reply.leader)
+        if endpoint != self._target.endpoint:
+            return
+        if reply.reason in REFUSALS:
+            REFUSALS[reply.reason](self, reply)
+        elif reply.session or is_opening:
+            self._back_off_writes(reply)
         else:
-            self._look_elsewhere()
+            self._read_pace.back_off(self._now, Why.OVERLOADED)
 
-    def _back_off_longer(self, _: Refused) -> None:
-        self._ask_all_again()
-        self._not_before = self._now + self._back_off * self._random.uniform(0.5, 1.0)
-        self._back_off = min(2 * self._back_off, BACK_OFF_S_MAX)
+    def on_not_leader(self, reply: Refused) -> None:
+        """Go to whom it names, or look around."""
+        self._move(lambda now: self._target.follow(reply.leader, now))
 
-    def _send_again(self, _: Refused) -> None:
+    def on_out_of_order(self, reply: Refused) -> None:
+        """An earlier frame did not arrive; every frame behind it says so, and one is enough."""
+        if reply.number != self._resent_from:
+            self._resent_from = reply.number
+            self._writes.resend(reply.number)
+
+    def on_session_expired(self, _: Refused) -> None:
+        """Open another."""
+        self._settled += self._writes.restart(0, Why.SESSION_EXPIRED)
+
+    def on_bad_version(self, _: Refused) -> None:
+        """No server of this cluster will understand."""
+        self._settled += self._writes.give_up_all(Why.BAD_VERSION)
+        self._settled += self._reads.give_up_all(Why.BAD_VERSION)
+
+    def on_too_large(self, _: Refused) -> None:
+        """The operation was settled; its number does nothing from now on."""
         self._writes.resend()
 
-    def _leave_out(self, reply: Refused) -> None:
-        """One operation passes a limit of that server: settle it, its number does nothing."""
-        call = self._writes.call_of(reply.number)
-        if call is not None:
-            self._settle(self._writes.give_up(call, Why.TOO_LARGE))
-            call.operation = NOTHING_AT_ALL
-        self._writes.resend()
+    def _on_certain(self, endpoint: str, reply: Refused) -> None:
+        """Nothing of that transmission was executed, and some of it never will be."""
+        calls = self._writes.on_refused(endpoint, reply.number)
+        if reply.reason == Reason.DISK_FULL:
+            certain = [call for call in calls if not call.doubts]
+            self._settled += self._writes.give_up(certain, Why.DISK_FULL)
+        elif reply.reason == Reason.TOO_LARGE:
+            call = self._writes.call_of(reply.number)
+            self._settled += self._writes.give_up([call] if call else [], Why.TOO_LARGE)
 
-    def _reopen(self, _: Refused) -> None:
-        self._settle(self._writes.restart(0))
+    def _back_off_writes(self, reply: Refused) -> None:
+        is_full = reply.reason == Reason.DISK_FULL
+        if is_full and not reply.session:  # without one, nothing was sent that could be in doubt
+            self._settled += self._writes.give_up_all(Why.DISK_FULL)
+        self._write_pace.back_off(self._now, Why.DISK_FULL if is_full else Why.OVERLOADED)
+        if reply.session:
+            self._writes.resend(reply.number)
 
-    def _end_all(self, _: Refused) -> None:
-        self._settle(self._writes.give_up_all(Why.BAD_VERSION))
-        self._settle(self._reads.give_up_all(Why.BAD_VERSION))
+    def _on_answer(self, endpoint: str, pace: Pace) -> None:
+        self._target.on_answer(self._now)
+        if endpoint == self._target.endpoint:
+            pace.on_answer()
 
-    # Where to go.
-
-    def _go_to(self, endpoint: str) -> None:
-        """Ask that server from now on, for everything that is not settled."""
-        if endpoint not in self.endpoints:
-            self.endpoints.append(endpoint)
-        self.target = endpoint
-        self._heard_at = self._answered_at = self._now
-        self._greeted = False
+    def _move(self, choose: Callable[[float], None]) -> None:
+        """Ask another server, for everything that is not settled."""
+        choose(self._now)
+        self._write_pace.begin()
+        self._read_pace.begin()
         self._ask_all_again()
-
-    def _look_elsewhere(self) -> None:
-        """Ask the next server, after a moment: whoever is to lead may not know it yet."""
-        place = self.endpoints.index(self.target) + 1
-        self._go_to(self.endpoints[place % len(self.endpoints)])
-        self._not_before = self._now + LOST_S * self._random.uniform(0.5, 1.0)
 
     def _ask_all_again(self) -> None:
         self._opening = None
+        self._resent_from = 0
         self._writes.resend()
-        self._reads.ask_again()
-
-    def _answered(self) -> None:
-        self._answered_at = self._now
-        self._back_off = BACK_OFF_S_MIN
-
-    def _settle(self, settled: Iterable[Settled]) -> None:
-        self._settled.extend(settled)
+        self._reads.ask_all_again()
 
 
 HANDLERS: dict[type, Callable[[Router, str, Any], None]] = {
@@ -320,11 +340,11 @@ HANDLERS: dict[type, Callable[[Router, str, Any], None]] = {
 }
 
 REFUSALS: dict[int, Callable[[Router, Refused], None]] = {
-    Reason.NOT_LEADER: Router._follow_hint,
-    Reason.STOPPING: Router._follow_hint,
-    Reason.OUT_OF_ORDER: Router._send_again,
-    Reason.TOO_LARGE: Router._leave_out,
-    Reason.SESSION_EXPIRED: Router._reopen,
-    Reason.BAD_VERSION: Router._end_all,
+    Reason.NOT_LEADER: Router.on_not_leader,
+    Reason.STOPPING: Router.on_not_leader,
+    Reason.OUT_OF_ORDER: Router.on_out_of_order,
+    Reason.TOO_LARGE: Router.on_too_large,
+    Reason.SESSION_EXPIRED: Router.on_session_expired,
+    Reason.BAD_VERSION: Router.on_bad_version,
 }
-"""What else there is (OVERLOADED, DISK_FULL, ...) is asked again later."""
+"""After any other refusal (OVERLOADED, DISK_FULL, ...) what was asked is asked again later."""

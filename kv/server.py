@@ -80,6 +80,15 @@ class About(NamedTuple):
     endpoints: dict[int, str]  # node id -> client endpoint
 
 
+class Backlog(NamedTuple):
+    """What is owed to clerks; each has its bound, and all come to nothing when all is answered."""
+
+    frame_bytes: int
+    reads: int
+    parked: int
+    status: int
+
+
 class Outgoing(NamedTuple):
     """What one turn sends."""
 
@@ -113,6 +122,12 @@ class Server:
     def is_leader(self) -> bool:
         """Whether this node leads, as far as it knows."""
         return self._role.role == "leader"
+
+    @property
+    def backlog(self) -> Backlog:
+        """How much waits here."""
+        writes, reads = self._proposals.bytes_waiting, self._reads.waiting
+        return Backlog(writes, reads, len(self._parked), len(self._status_asked))
 
     @property
     def leader_endpoint(self) -> str:

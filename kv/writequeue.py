@@ -29,7 +29,6 @@ class Bounds(NamedTuple):
 
     calls_max: int
     bytes_max: int
-    window_calls: int
     window_bytes: int
 
 
@@ -86,14 +85,16 @@ class WriteQueue:
 
     def submit(self, token: Token, operation: Operation, deadline: float) -> bool:
         """Take a write; False at a bound."""
-        size = len(operation.key) + len(operation.value)
+        _, key, value = operation
+        size = len(key) + len(value)
         bounds = self._bounds
         if len(self._calls) >= bounds.calls_max or self._bytes + size > bounds.bytes_max:
             return False
         self._calls.append(Call(token, operation, deadline, size))
         self._bytes += size
         self._live += 1
-        self.due = min(self.due, deadline)
+        if deadline < self.due:  # noqa: PLR1730 - min() would cost as much as all the rest
+            self.due = deadline
         return True
 
     def frames(self, endpoint: str, calls_max: int) -> list[Writes]:
@@ -108,9 +109,10 @@ class WriteQueue:
             frames.append(Writes(self.session, first, self._first, operations))
         return frames
 
-    def resend(self) -> None:
-        """Whoever is asked next hears all of it again, from the first that is not settled."""
-        self._sent = self._sent_bytes = 0
+    def resend(self, number: int = 0) -> None:
+        """Send again from that number on, or from the first that is not settled."""
+        self._sent = max(0, min(self._sent, number - self._first))
+        self._sent_bytes = sum(call.size for call in islice(self._calls, self._sent))
 
     def on_wrote(self, through: int, results: Sequence[tuple[int, bytes]]) -> list[Settled]:
         """Everything up to through was executed, once."""
@@ -200,13 +202,13 @@ class WriteQueue:
         """The calls of one more frame; none at the end of the window."""
         calls: list[Call] = []
         size = 0
-        _, _, window_calls, window_bytes = self._bounds
-        calls_max = min(calls_max, window_calls, self._sent + OPERATIONS_MAX)
-        bytes_max = min(FRAME_BYTES_MAX, window_bytes - self._sent_bytes)
-        for call in islice(self._calls, self._sent, calls_max):
-            if size + call.size > bytes_max and (calls or self._sent):
-                break
+        room = self._bounds.window_bytes - self._sent_bytes
+        for call in islice(self._calls, self._sent, min(calls_max, self._sent + OPERATIONS_MAX)):
             size += call.size
+            is_full = calls and size > FRAME_BYTES_MAX
+            if is_full or (size > room and (calls or self._sent)):
+                size -= call.size
+                break
             call.doubts += 1
             calls.append(call)
         self._sent_bytes += size

@@ -79,7 +79,12 @@ def encode(message: Message) -> bytes:
     frame = cast("bytes", msgpack.packb((TAGS[type(message)], *message)))
     # What no peer would accept would be resent for ever: better to fail where it was made.
     assert len(frame) <= FRAME_BYTES_MAX
-    assert type(message) is not AppendEntries or len(message.entries) <= ENTRIES_MAX
+    if type(message) is AppendEntries:
+        assert len(message.entries) <= ENTRIES_MAX
+        if len(frame) > ENTRY_BYTES_MAX:  # else no payload is longer either
+            assert max(len(entry.payload) for entry in message.entries) <= ENTRY_BYTES_MAX
+    elif type(message) is InstallSnapshot:
+        assert len(message.data) <= ENTRY_BYTES_MAX
     return frame
 
 
@@ -168,8 +173,8 @@ def _check_together(message: Message) -> None:
         if message.entries and message.entries[0].term < message.prev_log_term:
             raise CodecError("an entry of an earlier term than the one before it")
     elif type(message) is InstallSnapshot:
-        if not message.data and not message.done:
-            raise CodecError("an empty chunk that is not the last")
+        if not message.data and (message.offset or not message.done):
+            raise CodecError("an empty chunk that is not the whole snapshot")
         if not message.membership.voters:
             raise CodecError("a snapshot of a group in which nobody votes")
         if message.last_included_term > message.term:

@@ -113,21 +113,24 @@ class SnapshotUnavailable(NamedTuple):
 
 
 class StageChunk(NamedTuple):
-    """Put aside this chunk of a snapshot from the leader; the last one: verify and say so."""
+    """Put aside this chunk of a snapshot from the leader, the last one: verify all; say Staged."""
 
     chunk: InstallSnapshot
 
 
 class Staged(NamedTuple):
-    """All of that snapshot is here and verified."""
+    """All bytes of that snapshot before next_offset are here; if there are no more: verified."""
 
+    source: int
     last_included_index: int
+    next_offset: int
 
 
 class StagingFailed(NamedTuple):
-    """What came from that server does not verify; it is thrown away."""
+    """What came of that snapshot does not verify, or finds no room; it is thrown away."""
 
     source: int
+    last_included_index: int
 
 
 class InstallState(NamedTuple):

@@ -3,11 +3,13 @@
     start -> Raft
     step, tick, propose, propose_membership, read, transfer_leader, forget_leader    what happens
     ready -> Ready                                                                   what to do
-    persisted, applied, state_saved, snapshot_sent, snapshot_staged, snapshot_failed,
-    unreachable                                                                      what was done
+    persisted, applied, state_saved, unreachable,
+    snapshot_sent, snapshot_failed, snapshot_staged, snapshot_refused                what was done
 
-A driver feeds it whatever waits, calls ready once, and does the duties; see docs/architecture.md.
-After a pause of its process it first hands in the ticks that it missed: a lease counts on them.
+In each turn a driver takes whatever waits, then hands in the ticks that have passed, then what it
+took, calls ready once, and does the duties; see docs/architecture.md. In this order, for leases: a
+promise of silence counts from a tick after the heartbeat was received, and a read is never answered
+by a clock that stood still before it came, wherever the process is stopped.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,19 +37,18 @@ from messages.raft import (
     TransferLeader,
 )
 from raft import election, membership, reads, replication, snapshot, transfer
-from raft.invariants import check
+from raft.invariants import check, checked
 from raft.log import Log
 from raft.membership import Action, Change
 from raft.progress import Sending
 from raft.ready import applied, persisted, ready
-from raft.roles import become_follower
+from raft.roles import become_follower, follow_nobody
 from raft.state import Config, Proposed, Raft, Refusal, Role, Saved
 
 __all__ = [
     "Action",
     "Change",
     "applied",
-    "campaign",
     "forget_leader",
     "persisted",
     "propose",
@@ -55,6 +56,7 @@ __all__ = [
     "read",
     "ready",
     "snapshot_failed",
+    "snapshot_refused",
     "snapshot_sent",
     "snapshot_staged",
     "start",
@@ -65,15 +67,15 @@ __all__ = [
     "unreachable",
 ]
 
-campaign = election.campaign
-forget_leader = election.forget_leader
-propose_membership = membership.propose_membership
-read = reads.read
-snapshot_failed = snapshot.snapshot_failed
-snapshot_sent = snapshot.snapshot_sent
-snapshot_staged = snapshot.snapshot_staged
-state_saved = snapshot.state_saved
-transfer_leader = transfer.transfer_leader
+forget_leader = checked(election.forget_leader)
+propose_membership = checked(membership.propose_membership)
+read = checked(reads.read)
+snapshot_failed = checked(snapshot.snapshot_failed)
+snapshot_refused = checked(snapshot.snapshot_refused)
+snapshot_sent = checked(snapshot.snapshot_sent)
+snapshot_staged = checked(snapshot.snapshot_staged)
+state_saved = checked(snapshot.state_saved)
+transfer_leader = checked(transfer.transfer_leader)
 
 
 def start(group: int, server_id: int, config: Config, random: Random, saved: Saved) -> Raft:
@@ -103,20 +105,21 @@ def start(group: int, server_id: int, config: Config, random: Random, saved: Sav
         lease_guard=config.election_ticks_min,
         read_number=random.getrandbits(48),
     )
-    become_follower(raft, raft.current_term, NOBODY)
+    follow_nobody(raft)
     check(raft)
     return raft
 
 
+@checked
 def tick(raft: Raft) -> None:
     """One unit of time has passed."""
     raft.clock += 1
     if raft.writing is not None:
         raft.write_elapsed += 1
     election.on_tick(raft)
-    check(raft)
 
 
+@checked
 def propose(raft: Raft, payloads: Sequence[bytes]) -> Proposed | Refusal:
     """Append commands to the leader's log, all or none; that they will commit is not promised."""
     if raft.role is not Role.LEADER:
@@ -125,12 +128,13 @@ def propose(raft: Raft, payloads: Sequence[bytes]) -> Proposed | Refusal:
         return Refusal.TRANSFERRING
     if any(len(payload) > ENTRY_BYTES_MAX for payload in payloads):
         return Refusal.TOO_LARGE
-    waiting = raft.log.bytes_between(raft.commit_index, raft.log.last_index)
-    if waiting and waiting + sum(map(len, payloads)) > raft.config.uncommitted_bytes_max:
+    waiting = raft.log.bytes_between(raft.last_applied, raft.log.last_index)
+    if waiting and waiting + sum(map(len, payloads)) > raft.config.unapplied_bytes_max:
         return Refusal.OVERLOADED
     return membership.append_own(raft, COMMAND, payloads)
 
 
+@checked
 def unreachable(raft: Raft, peer: int) -> None:
     """The driver lost the connection: what was on its way is probably gone, so ask first."""
     progress = raft.progress.get(peer)
@@ -138,6 +142,7 @@ def unreachable(raft: Raft, peer: int) -> None:
         progress.become_probe()
 
 
+@checked
 def step(raft: Raft, message: Message) -> None:
     """Receive one message; whatever is late, repeated, or not for us changes nothing."""
     if message.group != raft.group or message.target != raft.server_id:
@@ -158,7 +163,6 @@ def step(raft: Raft, message: Message) -> None:
             return
         raft.progress[message.source].recent_active = True
     HANDLERS[type(message)](raft, message)
-    check(raft)
 
 
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot)
@@ -183,7 +187,10 @@ HANDLERS: dict[type, Callable[[Raft, Any], None]] = {
 
 
 def _is_disruptive(raft: Raft, message: Message) -> bool:
-    """A campaign while a leader is heard, or by a removed server, must not raise terms (M2, M7)."""
+    """A campaign while a leader is heard, or by a removed server, must not raise terms (M2, M7).
+
+    A server that does not know that it was removed campaigns for ever; nobody tells it.
+    """
     if not isinstance(message, RequestVote | PreVote) or message.term < raft.current_term:
         return False
     known = membership.membership_at(raft, raft.commit_index)
@@ -201,9 +208,9 @@ def _answer_stale(raft: Raft, message: Message) -> None:
     back, since it refuses the leader and the leader's followers do not vote.
     """
     if isinstance(message, FROM_LEADER):
-        replication.refuse_stale(raft, message.source)
+        replication.refuse_leader(raft, message.source)
     elif isinstance(message, RequestVote | PreVote):
-        election.refuse_stale(raft, message)
+        election.refuse_campaign(raft, message)
 
 
 def _hear_leader(raft: Raft, leader: int) -> None:

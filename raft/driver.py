@@ -163,6 +163,6 @@ HANDLERS: dict[type, Callable[[Driver, Any], None]] = {
     Applied: lambda driver, message: core.applied(driver.raft, message.applied_index),
     StateSaved: lambda driver, message: core.state_saved(driver.raft, message.saved_index),
     SnapshotUnavailable: lambda driver, message: core.snapshot_failed(driver.raft, message.peer),
-    Staged: lambda driver, message: core.snapshot_staged(driver.raft, message.last_included_index),
-    StagingFailed: lambda driver, message: core.snapshot_failed(driver.raft, message.source),
+    Staged: lambda driver, message: core.snapshot_staged(driver.raft, *message),
+    StagingFailed: lambda driver, message: core.snapshot_refused(driver.raft, *message),
 }

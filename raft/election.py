@@ -10,7 +10,7 @@ from messages.raft import (
 )
 from raft import membership, reads, snapshot, transfer
 from raft.quorum import VoteResult, joint_vote_result
-from raft.roles import become_candidate, become_follower, become_leader, become_pre_candidate
+from raft.roles import become_candidate, become_leader, become_pre_candidate, follow_nobody
 from raft.state import Raft, Refusal, Role, send
 
 
@@ -22,7 +22,7 @@ def on_tick(raft: Raft) -> None:
     else:
         reads.expire(raft)
         if raft.election_elapsed >= raft.election_timeout:
-            become_follower(raft, raft.current_term, NOBODY)  # its leader is silent
+            follow_nobody(raft)  # its leader is silent
             campaign(raft)
 
 
@@ -77,7 +77,7 @@ def on_request_vote(raft: Raft, message: RequestVote) -> None:
     send(raft, RequestVoteReply(*_head(raft, message.source), granted))
 
 
-def refuse_stale(raft: Raft, message: RequestVote | PreVote) -> None:
+def refuse_campaign(raft: Raft, message: RequestVote | PreVote) -> None:
     """A campaign in an old term learns from ours that it is over."""
     reply = RequestVoteReply if isinstance(message, RequestVote) else PreVoteReply
     send(raft, reply(*_head(raft, message.source), False))
@@ -110,7 +110,7 @@ def count_votes(raft: Raft) -> None:
     if result is VoteResult.WON and raft.votes.get(raft.server_id):
         become_leader(raft)
     elif result is VoteResult.LOST:
-        become_follower(raft, raft.current_term, NOBODY)
+        follow_nobody(raft)
 
 
 def forget_leader(raft: Raft) -> Refusal | None:
@@ -118,17 +118,19 @@ def forget_leader(raft: Raft) -> Refusal | None:
     if raft.config.lease_reads:
         return Refusal.LEASE_READS
     if raft.role is Role.FOLLOWER and raft.leader_id != NOBODY:
-        become_follower(raft, raft.current_term, NOBODY)
+        follow_nobody(raft)
     return None
 
 
 def _tick_leader(raft: Raft) -> None:
     transfer.on_tick(raft)
+    membership.leave_joint(raft)  # it may have waited for a handover that failed
     snapshot.on_tick(raft)
     if raft.election_elapsed >= raft.config.election_ticks_max:
         raft.election_elapsed = 0
-        if raft.config.check_quorum and not _hears_quorum(raft):
-            become_follower(raft, raft.current_term, NOBODY)
+        hears_quorum = _hears_quorum(raft)  # always: it also finds out who has fallen silent
+        if raft.config.check_quorum and not hears_quorum:
+            follow_nobody(raft)
             return
     if raft.write_elapsed >= raft.config.disk_stall_ticks_max and _hand_over_or_quit(raft):
         return
@@ -143,7 +145,7 @@ def _hand_over_or_quit(raft: Raft) -> bool:
     """M8: a leader whose disk stands still hands over, and quits if nobody takes it in time."""
     overdue = raft.config.disk_stall_ticks_max + raft.config.transfer_ticks_max
     if raft.write_elapsed >= overdue:
-        become_follower(raft, raft.current_term, NOBODY)
+        follow_nobody(raft)
         return True
     if not raft.transferee:
         successor = transfer.best_successor(raft)
@@ -187,7 +189,7 @@ def _count_pre_votes(raft: Raft) -> None:
         for server in _other_voters(raft):
             send(raft, RequestVote(*_head(raft, server), *_last(raft), False))
     elif result is VoteResult.LOST:
-        become_follower(raft, raft.current_term, NOBODY)
+        follow_nobody(raft)
 
 
 def _ballot(raft: Raft) -> VoteResult:

@@ -1,6 +1,6 @@
 """The log in memory: entries after what was compacted away, and how far they are durable.
 
-Four marks, always truncated <= stable <= last (commit and apply belong to the server, state.py):
+Three marks, always truncated <= stable <= last (commit and apply belong to the server, state.py):
 - truncated: the last entry compacted away; its term is kept for the consistency check (§5.3, §7);
 - stable: the last entry that is durable on this server's disk;
 - last: the last entry in memory.
@@ -8,11 +8,14 @@ Four marks, always truncated <= stable <= last (commit and apply belong to the s
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from operator import attrgetter
 
 from messages.raft import Entry
 
 ENTRY_OVERHEAD_BYTES = 16
 """What an entry weighs beside its payload; empty entries must not be free, or bounds leak."""
+
+_TERM = attrgetter("term")
 
 
 def entry_bytes(entry: Entry) -> int:
@@ -24,7 +27,7 @@ class Log:
     """The log of Figure 2, first index 1; every index asked for must lie within its marks."""
 
     __slots__ = (
-        "_base",
+        "_bytes_before",
         "_ends",
         "_entries",
         "last_index",
@@ -40,7 +43,7 @@ class Log:
         self.stable_index = truncated_index
         self._entries: list[Entry] = []
         self._ends: list[int] = []  # bytes ever appended, up to and with each entry: sums by bisect
-        self._base = 0
+        self._bytes_before = 0
         self.append(entries)
         self.stable_index = self.last_index
 
@@ -80,7 +83,7 @@ class Log:
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Put entries behind the last; terms never fall."""
-        total = self._ends[-1] if self._ends else self._base
+        total = self._ends[-1] if self._ends else self._bytes_before
         for entry in entries:
             assert entry.term >= self.last_term
             total += entry_bytes(entry)
@@ -101,7 +104,7 @@ class Log:
         assert self.truncated_index < index <= self.stable_index
         count = index - self.truncated_index
         self.truncated_term = self._entries[count - 1].term
-        self._base = self._ends[count - 1]
+        self._bytes_before = self._ends[count - 1]
         self.truncated_index = index
         del self._entries[:count]
         del self._ends[:count]
@@ -111,7 +114,7 @@ class Log:
         assert index > self.truncated_index
         self._entries.clear()
         self._ends.clear()
-        self._base = 0
+        self._bytes_before = 0
         self.truncated_index = self.stable_index = self.last_index = index
         self.truncated_term = term
 
@@ -119,14 +122,14 @@ class Log:
         """The last place up to index whose term is not above term: nothing later can agree.
 
         Both sides use it: the follower on what it refuses, the leader on the hint it gets, so one
-        exchange skips a whole term, not one entry (§5.3).
+        exchange skips a whole term, not one entry (§5.3). Before truncated_index: nothing here can.
         """
-        index = min(index, self.last_index)
-        while index > self.truncated_index and self.entry_at(index).term > term:
-            index -= 1
-        return index
+        if term < self.truncated_term:
+            return min(index, self.truncated_index - 1)
+        fitting = bisect_right(self._entries, term, key=_TERM)  # terms never fall
+        return min(index, self.truncated_index + fitting)
 
     def _end(self, index: int) -> int:
         if index == self.truncated_index:
-            return self._base
+            return self._bytes_before
         return self._ends[index - self.truncated_index - 1]

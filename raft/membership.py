@@ -84,7 +84,7 @@ def leave_joint(raft: Raft) -> None:
     """A leader ends a joint membership once that is committed, whoever began it.
 
     Not while it hands over: the transferee, asked to campaign already, would lack that entry and
-    lose. Whoever leads then, it or again this one (raft/transfer.py), ends it.
+    lose. Whoever leads then, it or again this one, ends it.
     """
     if raft.transferee:
         return
@@ -184,12 +184,12 @@ def _not_now(raft: Raft) -> Refusal | None:
 
 def _is_caught_up(raft: Raft, voter: int) -> bool:
     """M5: a learner far behind, or silent, would stall every commit once its vote counted."""
+    if voter in raft.membership.voters:
+        return True
     progress = raft.progress.get(voter)
-    if voter in raft.membership.voters or progress is None:
-        return voter in raft.membership.voters
-    lag = raft.log.last_index - progress.match_index
-    is_streamed_to = progress.recent_active and progress.sending is Sending.REPLICATE
-    return is_streamed_to and lag <= raft.config.promote_lag_entries_max
+    if progress is None or not progress.recent_active or progress.sending is not Sending.REPLICATE:
+        return False
+    return raft.log.last_index - progress.match_index <= raft.config.promote_lag_entries_max
 
 
 def _refusal(action: Action, server: int, known: set[int], removed: set[int]) -> Refusal | None:

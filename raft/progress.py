@@ -11,6 +11,9 @@ from enum import Enum
 
 from messages.raft import Snapshot
 
+PATIENCE_MAX = 16
+"""A snapshot is sent again after at most so many times snapshot_retry_ticks without news."""
+
 
 class Sending(Enum):
     """The three ways a leader talks to a follower."""
@@ -30,13 +33,28 @@ class SnapshotSending:
     sent_offset: int = 0
     wanted: bool = False  # the driver was asked for the chunk at sent_offset
     all_sent: bool = False
-    idle_ticks: int = 0
+    total_bytes: int = 0  # of all chunks, once the last one was sent
+    idle_ticks: int = 0  # since something of it was acknowledged
+    patience: int = 1  # how many times snapshot_retry_ticks they may be
+
+    def on_acknowledged(self, next_offset: int) -> None:
+        """All bytes before next_offset have arrived."""
+        self.acked_offset = next_offset
+        self.idle_ticks = 0
+        self.patience = 1
 
     def resume(self) -> None:
-        """Send from where the follower stands, whatever was sent before."""
+        """Send from where the follower stands, whatever was sent before, and be more patient.
+
+        A slow network still carries what was sent: as much again each time would choke it. Who has
+        all of it and does not say that it is installed may have crashed: it is sent from the start.
+        """
+        if self.next_offset == self.total_bytes:
+            self.next_offset = 0
         self.acked_offset = self.sent_offset = self.next_offset
         self.wanted = self.all_sent = False
         self.idle_ticks = 0
+        self.patience = min(2 * self.patience, PATIENCE_MAX)
 
 
 @dataclass(slots=True)

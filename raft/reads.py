@@ -93,6 +93,7 @@ def forward(raft: Raft) -> None:
     assert raft.leader_id != NOBODY
     raft.read_number += 1
     raft.forwarded[raft.read_number] = Forwarded(tuple(raft.contexts_waiting), raft.clock)
+    raft.contexts_forwarded += len(raft.contexts_waiting)
     raft.contexts_waiting.clear()
     head = (raft.group, raft.server_id, raft.leader_id, raft.current_term)
     send(raft, ReadIndex(*head, raft.read_number))
@@ -106,16 +107,16 @@ def on_read_index(raft: Raft, message: ReadIndex) -> None:
 
 def on_read_index_reply(raft: Raft, message: ReadIndexReply) -> None:
     """The reads asked about under this id are good once applied so far (R4)."""
-    asked = raft.forwarded.pop(message.read_id, None)
-    if asked:
-        raft.reads_good += [ReadState(at, message.read_index) for at in asked.contexts]
+    if message.read_id in raft.forwarded:
+        contexts = _take_forwarded(raft, message.read_id)
+        raft.reads_good += [ReadState(context, message.read_index) for context in contexts]
 
 
 def expire(raft: Raft) -> None:
     """An id whose answer is overdue is given up; the next attempt has an id of its own (R1)."""
     overdue = raft.clock - raft.config.election_ticks_max
     for number in [at for at, asked in raft.forwarded.items() if asked.asked_at <= overdue]:
-        _give_up(raft, raft.forwarded.pop(number).contexts)
+        _give_up(raft, _take_forwarded(raft, number))
 
 
 def abandon(raft: Raft) -> None:
@@ -129,6 +130,7 @@ def abandon(raft: Raft) -> None:
         tuple(at for server, at in [*ours, *raft.readers_waiting] if server == raft.server_id),
     )
     raft.forwarded.clear()
+    raft.contexts_forwarded = 0
     raft.contexts_waiting.clear()
     raft.readers_waiting.clear()
     raft.read_rounds.clear()
@@ -161,6 +163,12 @@ def _answer(raft: Raft, server: int, read_id: int, read_index: int) -> None:
         send(raft, ReadIndexReply(*reply))
 
 
+def _take_forwarded(raft: Raft, read_id: int) -> tuple[int, ...]:
+    contexts = raft.forwarded.pop(read_id).contexts
+    raft.contexts_forwarded -= len(contexts)
+    return contexts
+
+
 def _give_up(raft: Raft, contexts: tuple[int, ...]) -> None:
     raft.reads_good += [ReadState(context, None) for context in contexts]
 
@@ -170,5 +178,5 @@ def _has_committed_in_term(raft: Raft) -> bool:
 
 
 def _reads_waiting(raft: Raft) -> int:
-    asked = sum(len(found.contexts) for found in raft.forwarded.values())
-    return asked + len(raft.contexts_waiting) + len(raft.readers_waiting) + raft.readers_in_rounds
+    ours = len(raft.contexts_waiting) + raft.contexts_forwarded
+    return ours + len(raft.readers_waiting) + raft.readers_in_rounds

@@ -2,10 +2,11 @@
 
 from messages.raft import HardState, Message
 from raft import election, reads, replication, snapshot
-from raft.invariants import check
+from raft.invariants import checked
 from raft.state import Committed, Raft, Ready, Role, SoftState, Write
 
 
+@checked
 def ready(raft: Raft) -> Ready:
     """Take all duties that have come up since the last call; each is handed out once."""
     wanted = []
@@ -28,13 +29,13 @@ def ready(raft: Raft) -> Ready:
     raft.outbox.clear()
     raft.received.clear()
     raft.reads_good.clear()
-    check(raft)
     return duties
 
 
+@checked
 def persisted(raft: Raft, write: Write) -> None:
     """The write is durable and its messages may be on their way: let it count (D2)."""
-    assert raft.writing is not None and raft.writing.number == write.number
+    assert raft.writing is write
     raft.writing = None
     raft.write_elapsed = 0
     raft.durable_term = write.hard_state.current_term
@@ -52,14 +53,13 @@ def persisted(raft: Raft, write: Write) -> None:
         replication.advance_commit(raft)
     else:
         election.on_durable_vote(raft)
-    check(raft)
 
 
+@checked
 def applied(raft: Raft, index: int) -> None:
     """The state machine has applied entries up to index; older news changes nothing."""
     assert index <= raft.handed_index, "applied what was never handed out"
     raft.last_applied = max(raft.last_applied, index)
-    check(raft)
 
 
 def _next_write(raft: Raft) -> Write | None:

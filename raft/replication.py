@@ -6,7 +6,6 @@ so a busy leader sends each follower one message for all that came in during a t
 
 from messages.codec import ENTRIES_MAX
 from messages.raft import (
-    NOBODY,
     AppendEntries,
     AppendEntriesReply,
     Entry,
@@ -15,7 +14,7 @@ from messages.raft import (
 )
 from raft import membership, reads, snapshot, transfer
 from raft.progress import Progress, Sending
-from raft.roles import become_follower
+from raft.roles import follow_nobody
 from raft.state import Raft, Role, send
 
 
@@ -92,7 +91,8 @@ def _merge(raft: Raft, first: int, entries: tuple[Entry, ...]) -> None:
 
 def _refuse(raft: Raft, message: AppendEntries) -> None:
     """Name the last place that could agree, so that the leader skips whole terms."""
-    hint = raft.log.last_agreeing(message.prev_log_index, message.prev_log_term)
+    agreeing = raft.log.last_agreeing(message.prev_log_index, message.prev_log_term)
+    hint = max(agreeing, raft.commit_index)  # what is committed agrees with every leader
     hint_term = raft.log.term_at(hint)
     assert hint_term is not None
     head = (raft.group, raft.server_id, message.source, raft.current_term)
@@ -110,9 +110,8 @@ def on_append_entries_reply(raft: Raft, message: AppendEntriesReply) -> None:
     elif progress.sending is Sending.PROBE and message.prev_log_index == progress.next_index - 1:
         # Both sides skip (§5.3): the follower named the last place that our term could agree with,
         # we go on to the last place of ours that its term could agree with.
+        # Where that is before our log it needs a snapshot.
         agreeing = raft.log.last_agreeing(message.match_index, message.hint_term)
-        if (raft.log.term_at(agreeing) or 0) > message.hint_term:
-            agreeing -= 1  # not even where our log begins: it needs a snapshot
         progress.next_index = max(progress.match_index, agreeing) + 1
         progress.probe_due = True
 
@@ -171,11 +170,11 @@ def _step_down_removed(raft: Raft) -> None:
     """
     send_appends(raft)
     transfer.name_successor(raft)
-    become_follower(raft, raft.current_term, NOBODY)
+    follow_nobody(raft)
 
 
-def refuse_stale(raft: Raft, source: int) -> None:
-    """An old leader learns from the term that it is one."""
+def refuse_leader(raft: Raft, source: int) -> None:
+    """The leader of an old term learns from ours that it is one."""
     send(
         raft,
         AppendEntriesReply(raft.group, raft.server_id, source, raft.current_term, False, 0, 0, 0),

@@ -22,6 +22,11 @@ def become_follower(raft: Raft, term: int, leader_id: int) -> None:
     _become(raft, Role.FOLLOWER, leader_id)
 
 
+def follow_nobody(raft: Raft) -> None:
+    """Step down, give up, or forget who led: this term's leader, if there is one, will be heard."""
+    become_follower(raft, raft.current_term, NOBODY)
+
+
 def become_pre_candidate(raft: Raft) -> None:
     """Ask whether a campaign could win; no term is raised, no vote bound (thesis §9.6)."""
     _become(raft, Role.PRE_CANDIDATE, NOBODY)

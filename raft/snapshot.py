@@ -73,17 +73,15 @@ def snapshot_sent(raft: Raft, message: InstallSnapshot) -> None:
         install.sent_offset += len(message.data)
         install.all_sent = message.done
         install.wanted = False
+        if message.done:
+            install.total_bytes = install.sent_offset
 
 
 def snapshot_failed(raft: Raft, peer: int) -> None:
-    """The driver cannot read the snapshot for peer any more, or peer's did not verify here."""
+    """The driver cannot read the snapshot for peer any more: begin with what it has by now."""
     progress = raft.progress.get(peer)
     if progress and progress.sending is Sending.SNAPSHOT:
         progress.become_probe()
-    receiving = raft.receiving
-    if receiving and receiving.source == peer and not receiving.verified:
-        raft.receiving = None
-        _reply(raft, peer, receiving.snapshot.last_included_index, 0)
 
 
 def on_install_snapshot_reply(raft: Raft, message: InstallSnapshotReply) -> None:
@@ -97,22 +95,24 @@ def on_install_snapshot_reply(raft: Raft, message: InstallSnapshotReply) -> None
         return
     install.next_offset = message.next_offset
     if install.acked_offset < message.next_offset <= install.sent_offset:
-        install.acked_offset = message.next_offset
-        install.idle_ticks = 0
+        install.on_acknowledged(message.next_offset)
 
 
 def on_tick(raft: Raft) -> None:
     """Chunks or their answers were lost, or the follower starts over: send from where it stands."""
     for progress in raft.progress.values():
         install = progress.install
-        if install is not None:
+        if install is not None and progress.recent_active:
             install.idle_ticks += 1
-            if install.idle_ticks >= raft.config.snapshot_retry_ticks:
+            if install.idle_ticks >= install.patience * raft.config.snapshot_retry_ticks:
                 install.resume()
 
 
 def on_install_snapshot(raft: Raft, message: InstallSnapshot) -> None:
-    """Take the next chunk in order (Figure 13); what we have already is acknowledged instead."""
+    """Take the next chunk in order (Figure 13); for any other, say again what is staged.
+
+    It is acknowledged when it is staged: so the leader's window bounds what waits for our disk too.
+    """
     index, term = message.last_included_index, message.last_included_term
     if raft.receiving is not None and raft.receiving.verified:
         return  # it is being installed; the leader will hear where we stand afterwards
@@ -123,27 +123,28 @@ def on_install_snapshot(raft: Raft, message: InstallSnapshot) -> None:
         return
     receiving = _receiving_for(raft, message)
     if receiving is None or message.offset != receiving.next_offset or receiving.complete:
-        _reply(raft, message.source, index, receiving.next_offset if receiving else 0)
+        _reply(raft, message.source, index, receiving.staged_offset if receiving else 0)
         return
     raft.received.append(message)
     receiving.next_offset += len(message.data)
     receiving.complete = message.done
-    _reply(raft, message.source, index, receiving.next_offset)
 
 
-def snapshot_staged(raft: Raft, last_included_index: int) -> None:
-    """The driver holds all bytes of that snapshot and they verify: the next write installs it."""
-    receiving = raft.receiving
-    if receiving is None or not receiving.complete:
-        return
-    snapshot = receiving.snapshot
-    if snapshot.last_included_index != last_included_index:
-        return
-    term = raft.log.term_at(last_included_index)
-    if last_included_index <= raft.commit_index or term == snapshot.last_included_term:
-        raft.receiving = None  # the log has come that far meanwhile
-    else:
-        receiving.verified = True
+def snapshot_staged(raft: Raft, source: int, last_included_index: int, next_offset: int) -> None:
+    """The driver holds all bytes before next_offset; if those are all there are, they verify."""
+    receiving = _reported(raft, source, last_included_index)
+    if receiving and receiving.staged_offset <= next_offset <= receiving.next_offset:
+        receiving.staged_offset = next_offset
+        if receiving.complete and next_offset == receiving.next_offset:
+            _on_verified(raft, receiving)
+        _reply(raft, source, last_included_index, next_offset)
+
+
+def snapshot_refused(raft: Raft, source: int, last_included_index: int) -> None:
+    """What the driver was given does not verify, or finds no room: it must come anew (D10)."""
+    if _reported(raft, source, last_included_index):
+        raft.receiving = None
+        _reply(raft, source, last_included_index, 0)
 
 
 def finish_install(raft: Raft, snapshot: Snapshot) -> None:
@@ -171,16 +172,16 @@ def acknowledge(raft: Raft, leader: int, match_index: int) -> None:
 
 
 def _needed_behind(raft: Raft) -> int:
-    """The log after this index may still be needed by a follower that is not too far behind.
+    """The log after this index may still be needed by a live follower, not too far behind.
 
     Who does not lead cannot know, and keeps a little for the day it does.
     """
     needed = raft.last_applied - raft.config.log_trailing_entries
     for progress in raft.progress.values():
-        if progress.install is not None:
-            needed = min(needed, progress.install.snapshot.last_included_index)
-        elif progress.recent_active:
-            needed = min(needed, progress.match_index)
+        if progress.recent_active:  # who is silent may be so for ever
+            install = progress.install
+            held = install.snapshot.last_included_index if install else progress.match_index
+            needed = min(needed, held)
     return max(needed, _too_far_behind(raft))
 
 
@@ -218,6 +219,23 @@ def _receiving_for(raft: Raft, message: InstallSnapshot) -> Receiving | None:
         return None
     raft.receiving = Receiving(message.source, snapshot)
     return raft.receiving
+
+
+def _reported(raft: Raft, source: int, last_included_index: int) -> Receiving | None:
+    """The reception that the driver's report is about; None if that is over, or verified."""
+    receiving = raft.receiving
+    if receiving is None or receiving.verified or receiving.source != source:
+        return None
+    return receiving if receiving.snapshot.last_included_index == last_included_index else None
+
+
+def _on_verified(raft: Raft, receiving: Receiving) -> None:
+    """Let the next write install it, if the log has not come that far meanwhile."""
+    index, last_included_term, _ = receiving.snapshot
+    if index <= raft.commit_index or raft.log.term_at(index) == last_included_term:
+        raft.receiving = None
+    else:
+        receiving.verified = True
 
 
 def _reply(raft: Raft, leader: int, last_included_index: int, next_offset: int) -> None:

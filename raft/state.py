@@ -10,6 +10,7 @@ from enum import Enum
 from random import Random
 from typing import NamedTuple
 
+from messages.codec import FRAME_BYTES_MAX
 from messages.raft import (
     NOBODY,
     Entry,
@@ -61,7 +62,7 @@ class Config(NamedTuple):
     append_bytes_max: int = 1_048_576  # an AppendEntries is cut here
     inflight_messages_max: int = 64  # per follower; at the bound the leader waits for answers
     inflight_bytes_max: int = 8_388_608
-    uncommitted_bytes_max: int = 67_108_864  # at the bound proposals are refused: Overloaded
+    unapplied_bytes_max: int = 67_108_864  # at the bound proposals are refused: Overloaded
     apply_bytes_max: int = 4_194_304  # handed out and not yet applied; at the bound: wait
     reads_max: int = 65_536  # reads waiting for an index; at the bound they are refused
     snapshot_window_bytes: int = 4_194_304  # chunks on their way to one follower
@@ -79,6 +80,11 @@ class Config(NamedTuple):
     def check(self) -> None:
         """Assert that the numbers fit together; the launcher refuses a user's with better words."""
         assert 0 < self.heartbeat_ticks < self.election_ticks_min < self.election_ticks_max
+        assert 0 < self.append_bytes_max <= FRAME_BYTES_MAX // 2, "no peer takes a longer frame"
+        assert min(self.inflight_messages_max, self.inflight_bytes_max) > 0, "nothing would leave"
+        assert min(self.unapplied_bytes_max, self.apply_bytes_max) > 0, "nothing would be applied"
+        assert min(self.snapshot_window_bytes, self.snapshot_retry_ticks) > 0
+        assert min(self.transfer_ticks_max, self.disk_stall_ticks_max) > 0
         assert self.check_quorum or not self.lease_reads, "a lease needs voters that keep silent"
         assert 0 <= self.lease_drift_percent < 100
 
@@ -108,10 +114,12 @@ class SoftState(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Make all of it durable in one transaction, send the messages, then report persisted().
+    """Make all of it durable, send the messages, then report persisted().
 
-    In this order: install the snapshot (it replaces state and log), drop what lies from first_index
-    on and append the entries there, set base (entries up to it may be deleted), set hard_state.
+    A snapshot replaces the state first, in a transaction of its own: after a crash behind it the
+    state is ahead of the log, and starts the log anew. All else is one transaction: start the log
+    behind the snapshot, drop what lies from first_index on and append the entries there, set base
+    (entries up to it may be deleted), set hard_state.
     """
 
     number: int
@@ -161,7 +169,7 @@ class Ready(NamedTuple):
     soft_state: SoftState | None  # tell whoever watches
     messages: tuple[Message, ...]  # send at once, also while a write is under way
     write: Write | None  # hand to the disk; no other comes before it is persisted()
-    received: tuple[InstallSnapshot, ...]  # stage these chunks; done: verify, snapshot_staged()
+    received: tuple[InstallSnapshot, ...]  # stage each; done: verify too; snapshot_staged()
     wanted: tuple[InstallSnapshot, ...]  # fill in data and done, send, report snapshot_sent()
     committed: Committed | None  # apply
     reads: tuple[ReadState, ...]  # answer as soon as applied that far
@@ -169,12 +177,13 @@ class Ready(NamedTuple):
 
 @dataclass(slots=True)
 class Receiving:
-    """A snapshot on its way in; bytes before next_offset are staged by the driver."""
+    """A snapshot on its way in. It outlives terms: its leader may be elected again and go on."""
 
     source: int
     snapshot: Snapshot
-    next_offset: int = 0
-    complete: bool = False  # the driver has been given the last chunk and verifies
+    next_offset: int = 0  # the driver was given all bytes before it
+    staged_offset: int = 0  # and has put aside those before this one: they are acknowledged
+    complete: bool = False  # the driver was given the last chunk
     verified: bool = False  # to be installed with the next write
 
 
@@ -205,7 +214,7 @@ class Raft:
     current_term: int
     voted_for: int
     log: Log
-    # Figure 2, volatile; truncated <= last_applied <= handed <= commit_index <= last
+    # Figure 2, volatile; truncated <= saved <= last_applied <= handed <= commit_index <= last
     commit_index: int
     last_applied: int
     handed_index: int  # committed entries up to here were given out to be applied
@@ -234,6 +243,7 @@ class Raft:
     readers_waiting: list[tuple[int, int]] = field(default_factory=list)
     readers_in_rounds: int = 0
     contexts_waiting: list[int] = field(default_factory=list)
+    contexts_forwarded: int = 0
     forwarded: dict[int, Forwarded] = field(default_factory=dict)
     lease_until: int = 0
     lease_barred: bool = False
@@ -276,8 +286,9 @@ def send(raft: Raft, message: Message) -> None:
 def send_when_durable(raft: Raft, message: Message) -> None:
     """Let it leave with the write that holds all this server knows now.
 
-    Of one kind to one server only the latest waits: it says all that the earlier ones did, or they
-    were answers to questions asked again; so a slow disk gathers no more than one each.
+    Of one kind to one server only the latest waits, so a slow disk gathers no more than one each:
+    an answer or a campaign says all that the earlier ones did, a question is asked again, and of a
+    user's wishes to transfer leadership the last one counts.
     """
     raft.waiting[type(message), message.target] = message
 

@@ -4,7 +4,6 @@ It has a deadline (M9): after that the old leader goes on and proposals flow aga
 """
 
 from messages.raft import NOBODY, TimeoutNow, TransferLeader
-from raft import membership
 from raft.state import Raft, Refusal, Role, send
 
 
@@ -42,19 +41,17 @@ def try_timeout_now(raft: Raft) -> None:
 def name_successor(raft: Raft) -> None:
     """Let the fittest campaign at once, although it may lack what is not committed yet."""
     successor = best_successor(raft)
-    if successor != NOBODY:
-        send(raft, TimeoutNow(raft.group, raft.server_id, successor, raft.current_term))
+    assert successor != NOBODY, "whoever completed the majority was heard just now"
+    send(raft, TimeoutNow(raft.group, raft.server_id, successor, raft.current_term))
 
 
 def on_tick(raft: Raft) -> None:
-    """Past the deadline, or when the transferee no longer votes, we stay the leader (M9)."""
+    """Past the deadline we stay the leader (M9)."""
     if not raft.transferee:
         return
     raft.transfer_elapsed += 1
-    overdue = raft.transfer_elapsed >= raft.config.transfer_ticks_max
-    if overdue or raft.transferee not in raft.membership.voters:
+    if raft.transfer_elapsed >= raft.config.transfer_ticks_max:
         abort(raft)
-        membership.leave_joint(raft)
 
 
 def abort(raft: Raft) -> None:

@@ -24,6 +24,7 @@ from messages.raft import (
     Snapshot,
 )
 from raft import core
+from raft.election import campaign
 from raft.state import Config, Raft, ReadState, Role, Saved, Write
 
 PAPER = Config(pre_vote=False, check_quorum=False)
@@ -134,7 +135,7 @@ class Server:
         while self.raft.config.lease_reads and self.raft.clock < self.raft.lease_guard:
             self.tick()  # it has promised to be silent for so long
         if self.raft.role is Role.FOLLOWER:
-            self.do(core.campaign)
+            self.do(campaign)
         for reply in (PreVoteReply, RequestVoteReply):
             for voter in sorted(self.raft.membership.servers() - {self.server_id}):
                 self.hear(reply, voter, vote_granted=True)
@@ -208,12 +209,11 @@ class Server:
 
     def _stage(self, chunk: InstallSnapshot) -> None:
         self.staged = self.staged[: chunk.offset] + chunk.data
-        if not chunk.done:
-            return
-        if self.staged_is_sound:
-            core.snapshot_staged(self.raft, chunk.last_included_index)
+        if chunk.done and not self.staged_is_sound:
+            core.snapshot_refused(self.raft, chunk.source, chunk.last_included_index)
         else:
-            core.snapshot_failed(self.raft, chunk.source)
+            snapshot = (chunk.source, chunk.last_included_index)
+            core.snapshot_staged(self.raft, *snapshot, len(self.staged))
 
     def _send_chunk(self, wanted: InstallSnapshot) -> None:
         if wanted.last_included_index != self.disk.state_index:
@@ -262,7 +262,7 @@ class Network:
 
     def elect(self, server: Server) -> Server:
         """Let this server win an election."""
-        server.do(core.campaign)
+        server.do(campaign)
         self.deliver()
         assert server.raft.role is Role.LEADER
         return server

@@ -6,7 +6,6 @@ from itertools import count
 from messages.raft import Membership
 from raft import core
 from raft.core import Action, Change
-from raft.reads import has_lease
 from raft.state import Proposed, Refusal
 from verify.cluster import Cluster
 from verify.server import Server
@@ -46,24 +45,22 @@ class Clients:
         padding = b"." * self._random.randint(0, self._timeline.swarm.payload_bytes)
         payloads = tuple(b"%d %s" % (next(self._numbers), padding) for _ in range(number))
         log = server.raft.log
-        waiting = log.bytes_between(server.raft.commit_index, log.last_index)
+        waiting = log.bytes_between(server.raft.last_applied, log.last_index)
         answer = server.ask(core.propose, payloads)
         self._facts["proposals"] += 1
         if not isinstance(answer, Proposed):
             self._facts[f"refused: {answer.value}"] += 1
             return ()
         size = sum(map(len, payloads))
-        fits = not waiting or waiting + size <= server.raft.config.uncommitted_bytes_max
-        assert fits, "bounds: too much that is not committed"
+        fits = not waiting or waiting + size <= server.raft.config.unapplied_bytes_max
+        assert fits, "bounds: too much that is not applied"
         return payloads
 
     def read(self, server: Server) -> int:
         """Ask for a read index; answers of the server will have it under this number."""
         context = next(self._numbers)
-        lease = self._random.random() < 0.5
         self._facts["reads"] += 1
-        self._facts["reads under a lease"] += lease and server.is_leader and has_lease(server.raft)
-        server.read(context, lease=lease)
+        server.read(context, lease=self._random.random() < 0.8)
         return context
 
     def _wish(self, kind: str) -> None:
@@ -80,7 +77,11 @@ class Clients:
         self.propose(self._cluster.pick(leader=True), self._random.randint(1, 4))
 
     def _read(self) -> None:
-        self.read(self._cluster.pick(leader=self._random.random() < 0.3))
+        """Ask anyone, or all who believe that they lead: one of them may be wrong."""
+        leaders = [server for server in self._cluster.running() if server.is_leader]
+        anyone = [self._cluster.pick()]
+        for server in leaders if self._random.random() < 0.7 else anyone:
+            self.read(server)
 
     def _transfer(self) -> None:
         server = self._cluster.pick(leader=self._random.random() < 0.7)
@@ -130,6 +131,8 @@ class Clients:
         action = random.choice(
             (Action.ADD_LEARNER, Action.PROMOTE, Action.PROMOTE, Action.DEMOTE, Action.REMOVE)
         )
+        if random.random() < 0.1:
+            return Change(action, random.choice(sorted(self._cluster.disks)))  # fitting or not
         if action is Action.ADD_LEARNER:
             outside = set(self._cluster.disks) - membership.servers()
             known = sorted(outside) if random.random() < 0.3 else []

@@ -54,9 +54,10 @@ class Cluster:
             self.servers[server_id].crash()
 
     def draw_clock(self) -> int:
-        """The length of one server's tick."""
-        percent = self.timeline.swarm.clock_percent
-        return TICK * (100 + self.timeline.random.randint(-percent, percent)) // 100
+        """The length of one server's tick: often as wrong as it may be."""
+        percent, random = self.timeline.swarm.clock_percent, self.timeline.random
+        wrong = random.choice((-percent, percent, random.randint(-percent, percent)))
+        return TICK * (100 + wrong) // 100
 
     def set_clock(self, server: Server) -> None:
         """From its next tick on a server's clock runs at another rate."""

@@ -64,9 +64,12 @@ class Healing:
             return False
         if raft.log.term_at(raft.commit_index) != raft.current_term:
             return False
+        # Who does not know of a removal yet may still listen to the removed server.
+        known_at = raft.memberships[-1][0]
         return all(
             other.raft.current_term == raft.current_term
             and other.raft.leader_id == server.server_id
+            and other.raft.commit_index >= known_at
             for other in self._members(server)
         )
 

@@ -1,5 +1,6 @@
 """What was ever committed, by whomever: one list for the whole world, and no entry leaves it."""
 
+from bisect import bisect_left
 from collections import Counter
 
 from messages.codec import decode_membership
@@ -13,14 +14,16 @@ class History:
     def __init__(self, membership: Membership, facts: Counter[str]) -> None:
         self.entries: list[Entry | None] = [None]  # nothing is at index 0
         self.terms = [0]
+        self.committed_in = [0]  # the term of the leader that counted; it never falls
         self.digests = [0]
         self.memberships = [(0, membership)]
         self.last_index = 0
         self.payloads: set[bytes] = set()
         self._facts = facts
 
-    def extend(self, entry: Entry) -> None:
+    def extend(self, entry: Entry, leader_term: int) -> None:
         """One entry more is committed; a command only once, a membership only by a legal step."""
+        assert leader_term >= self.committed_in[-1], "commit: by a leader of the past"
         self.last_index += 1
         if entry.kind == COMMAND:
             assert entry.payload not in self.payloads, f"exactly once: {entry.payload!r} again"
@@ -32,7 +35,12 @@ class History:
             self.memberships.append((self.last_index, membership))
         self.entries.append(entry)
         self.terms.append(entry.term)
+        self.committed_in.append(leader_term)
         self.digests.append(digest_after(self.digests[-1], entry))
+
+    def last_before(self, term: int) -> int:
+        """The last entry that was committed in an earlier term: a leader of this one holds it."""
+        return bisect_left(self.committed_in, term) - 1
 
     def membership_at(self, index: int) -> tuple[int, Membership]:
         """The last committed membership up to index, and where it stands."""

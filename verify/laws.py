@@ -149,7 +149,7 @@ class Laws:
             lambda voter: self._has_voted(voter, term, server),
             "election safety: elected without a majority",
         )
-        last = self.history.last_index
+        last = self.history.last_before(term)  # its votes may have been late: later terms may be on
         complete = raft.log.truncated_index >= last
         complete = complete or raft.log.term_at(last) == self.history.terms[last]
         assert complete, f"leader completeness: S{server} leads term {term} without entry {last}"
@@ -189,7 +189,7 @@ class Laws:
         if seen.led_term == raft.current_term and index > self.history.last_index:
             self._check_counted(raft, seen)
             for at in range(self.history.last_index + 1, index + 1):
-                self.history.extend(raft.log.entry_at(at))
+                self.history.extend(raft.log.entry_at(at), raft.current_term)
             self._facts["leaders that left office"] += raft.role is not Role.LEADER
         seen.commit_index = index
         self._check_committed(raft)

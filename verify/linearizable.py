@@ -4,9 +4,12 @@ Wing and Gong's search with Lowe's memory: try the operations that nothing prece
 (set of done operations, value) that was reached, go back when stuck. Keys do not touch each other,
 so each is checked alone. An operation whose end nobody knows may take effect at any time after its
 call, or never; a read that failed says nothing and is left out.
+
+Two things keep the search narrow where many writes overlap: a read that fits is taken at once, as
+it changes nothing, and a value from which a coming read cannot come about is a dead end.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -15,6 +18,10 @@ NEVER = float("inf")
 
 STATES_MAX = 2_000_000
 """A key whose search has seen so many states is given up: neither good nor bad."""
+
+
+LOOKED_AHEAD = 8
+"""So many reads that are still to come must be possible."""
 
 
 class Kind(Enum):
@@ -86,6 +93,32 @@ class _Step(NamedTuple):
     done: int
     value: bytes
     first: int
+    first_read: int
+
+
+class _Read(NamedTuple):
+    """One read, and the puts that what it returned may have begun with."""
+
+    place: int
+    value: bytes
+    puts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, place: int, operations: Sequence[Operation]) -> "_Read":
+        """The read at that place."""
+        _, returned, _, _, value = operations[place]
+        puts = [
+            at
+            for at, operation in enumerate(operations)
+            if operation.kind is Kind.PUT
+            and operation.called <= returned
+            and value.startswith(operation.value)
+        ]
+        return cls(place, value, tuple(puts))
+
+    def is_possible(self, value: bytes, done: int) -> bool:
+        """Whether it can still come about: by appends to this value, or by a put to come."""
+        return self.value.startswith(value) or not all(done >> put & 1 for put in self.puts)
 
 
 class _Search:
@@ -105,6 +138,8 @@ class _Search:
         self._next = 0  # the first place to try from here
         self._steps: list[_Step] = []
         self._seen: set[tuple[int, int, bytes]] = set()
+        self._reads = [_Read.of(place, operations) for place in _reads_among(operations)]
+        self._first_read = 0  # all reads before it are done
         self._deepest = -1
         self.furthest: list[int] = []
 
@@ -123,7 +158,8 @@ class _Search:
         window = self._window()
         if self._answered > self._deepest:
             self._deepest, self.furthest = self._answered, window
-        for place in window:
+        fitting = [place for place in window if self._fits(place)] if not self._next else []
+        for place in fitting[:1] or window:
             if place < self._next:
                 continue
             value = _effect(self._operations[place], self._value)
@@ -132,13 +168,18 @@ class _Search:
         return False
 
     def go_back(self) -> bool:
-        """Take back the last operation and go on with the next candidate; False at the start."""
-        if not self._steps:
-            return False
-        place, self._done, self._value, self._first = self._steps.pop()
-        self._answered -= self._operations[place].returned != NEVER
-        self._next = place + 1
-        return True
+        """Take back the last write and go on with the next candidate; False at the start.
+
+        A read that fitted is taken back as well: without it the search would be stuck just so.
+        """
+        while self._steps:
+            place, self._done, self._value, self._first, self._first_read = self._steps.pop()
+            operation = self._operations[place]
+            self._answered -= operation.returned != NEVER
+            self._next = place + 1
+            if operation.kind is not Kind.GET:
+                return True
+        return False
 
     def _window(self) -> list[int]:
         """The operations that may be next: none that is not done had returned before their call."""
@@ -161,13 +202,30 @@ class _Search:
         if state in self._seen:
             return False
         self._seen.add(state)
-        self._steps.append(_Step(place, self._done, self._value, self._first))
+        first_read = self._first_read
+        while first_read < len(self._reads) and done >> self._reads[first_read].place & 1:
+            first_read += 1
+        coming = self._reads[first_read : first_read + LOOKED_AHEAD]
+        if not all(done >> read.place & 1 or read.is_possible(value, done) for read in coming):
+            return False
+        self._steps.append(_Step(place, self._done, self._value, self._first, self._first_read))
+        self._first_read = first_read
         self._answered += self._operations[place].returned != NEVER
         self._done, self._value, self._first, self._next = done, value, first, 0
         return True
 
+    def _fits(self, place: int) -> bool:
+        """Whether that is a read of the value as it is now."""
+        operation = self._operations[place]
+        return operation.kind is Kind.GET and operation.value == self._value
+
     def _is_done_at(self, place: int) -> bool:
         return bool(self._done >> place & 1)
+
+
+def _reads_among(operations: Sequence[Operation]) -> Iterable[int]:
+    """The places of those that were answered with a value."""
+    return (place for place, found in enumerate(operations) if found.kind is Kind.GET)
 
 
 def _effect(operation: Operation, value: bytes) -> bytes | None:

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from verify.cluster import Cluster
 from verify.network import Link
+from verify.server import Server
 from verify.swarm import units_until
+from verify.transcript import TICK
 
 
 class Nemesis:
@@ -23,6 +25,7 @@ class Nemesis:
             "cut_one_way": self._cut_one_way,
             "partition": self._partition,
             "isolate_leader": self._isolate_leader,
+            "depose": self._depose,
             "stall_disk": self._stall_disk,
             "clock": self._clock,
             "abort_snapshot": self._abort_snapshot,
@@ -67,7 +70,7 @@ class Nemesis:
 
     def _pause(self) -> None:
         victim = self._cluster.pick(leader=self._random.random() < 0.4)
-        victim.pause()
+        victim.pause(in_turn=self._random.random() < 0.5)
         self._timeline.after(self._some_time(), lambda _: victim.resume())
 
     def _cut_link(self) -> None:
@@ -87,6 +90,27 @@ class Nemesis:
         victim = self._cluster.pick(leader=True).server_id
         self._separate([victim], [other for other in self._cluster.disks if other != victim])
 
+    def _depose(self) -> None:
+        """Let a leader go on alone, and when it is back take away whoever leads instead.
+
+        So logs part: the one behind may be the longer one, and both have to be told apart.
+        """
+        victim = self._cluster.pick(leader=True)
+        others = [other for other in self._cluster.disks if other != victim.server_id]
+        links = [(victim.server_id, other) for other in others]
+        cut = self._cluster.network.cut(links + [(other, one) for one, other in links])
+        self._timeline.note(victim.server_id, "is alone")
+        alone = self._timeline.swarm.config.election_ticks_max * self._random.randint(1, 3)
+        self._timeline.after(alone * TICK, self._bring_back, (cut, victim))
+
+    def _bring_back(self, isolated: tuple[frozenset[Link], Server]) -> None:
+        cut, victim = isolated
+        self._mend(cut)
+        leaders = [server for server in self._cluster.running() if server.is_leader]
+        for server in leaders if not self._stopped else ():
+            if server is not victim:
+                server.crash()
+
     def _separate(self, ours: list[int], theirs: list[int]) -> None:
         links = [(one, other) for one in ours for other in theirs]
         back = [(other, one) for one, other in links]
@@ -104,7 +128,7 @@ class Nemesis:
     def _stall_disk(self) -> None:
         victim = self._cluster.pick(leader=self._random.random() < 0.4)
         self._timeline.note(victim.server_id, "its disk stalls")
-        victim.stalled_until = self._timeline.now + self._some_time()
+        victim.writer.stalled_until = self._timeline.now + self._some_time()
 
     def _clock(self) -> None:
         victim = self._cluster.pick()

@@ -20,9 +20,9 @@ class Outgoing:
             del self._pinned[next(iter(self._pinned))]
 
     def filled(self, wanted: InstallSnapshot, chunk_bytes: int) -> InstallSnapshot | None:
-        """The chunk with its bytes; None if exactly that state is not here any more."""
+        """The chunk with its bytes; None if that state is not here any more, or not that long."""
         data = self._pinned.get(wanted.last_included_index)
-        if data is None:
+        if data is None or 0 < len(data) <= wanted.offset:
             return None
         end = min(wanted.offset + chunk_bytes, len(data))
         return wanted._replace(data=data[wanted.offset : end], done=end == len(data))

@@ -6,13 +6,15 @@ counts duties and burns out among them. What a crash keeps is on the disk.
 
 from collections.abc import Callable
 from random import Random
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from messages.raft import InstallSnapshot, Message
 from raft import core
+from raft.reads import has_lease
 from raft.state import Committed, Raft, Ready, Role, Write
-from verify import fuse, machine
+from verify import fuse
 from verify.disk import Disk
+from verify.incoming import Arrived, Incoming
 from verify.laws import Laws
 from verify.machine import State
 from verify.network import Network
@@ -20,9 +22,17 @@ from verify.outgoing import Outgoing
 from verify.service import Service
 from verify.timeline import Timeline
 from verify.transcript import describe
+from verify.writer import Writer
 
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
+
+
+class Read(NamedTuple):
+    """A client's request, which waits for the next turn as messages do."""
+
+    context: int
+    lease: bool
 
 
 class Server:
@@ -44,22 +54,22 @@ class Server:
         self.is_paused = False
         self.fuse = 0  # so many duties until it crashes; 0: not lit
         self.tick_units = tick_units
-        self.stalled_until = 0  # its disk
         self._timeline = timeline
         self._network = network
         self._laws = laws
         self._on_crash = on_crash
-        self._inbox: list[Message] = []
+        self._inbox: list[Message | Read] = []
+        self._taken: list[Message | Read] = []  # by the present turn, and not stepped yet
         self._turn_due = False
-        self._missed_ticks = 0
+        self._pauses_in_turn = False
+        self._ticks_due = 0
         self._backlog: list[tuple[Callable[[Any], None], Any]] = []
-        self._writing: Write | None = None
-        self._staged = bytearray()
-        self._installing = State()
+        self._incoming = Incoming()
         self._outgoing = Outgoing()
         random = Random(timeline.random.getrandbits(32))
         self.raft = core.start(0, server_id, timeline.swarm.config, random, disk.load())
         self.service = Service(timeline, laws, disk.state)
+        self.writer = Writer(timeline, laws, server_id, disk, self._on_durable)
         laws.on_start(self.raft)
         timeline.after(timeline.random.randrange(tick_units), self._on_tick)
         timeline.note(server_id, "starts", disk.hard_state)
@@ -105,8 +115,8 @@ class Server:
     def read(self, context: int, *, lease: bool) -> None:
         """A client wants to read; the answer must hold all that is committed by now."""
         self.service.expect(context)
-        if self.ask(core.read, context, lease=lease) is not None:
-            self.service.forget(context)
+        self._inbox.append(Read(context, lease))
+        self._wake()
 
     def save(self) -> None:
         """Begin to make the state durable, in the background."""
@@ -115,25 +125,30 @@ class Server:
     def abort_snapshots(self) -> None:
         """The states it sends can no longer be read, and what it stages is lost."""
         self._outgoing.clear()
-        if self.raft.receiving is not None:
-            self.ask(core.snapshot_failed, self.raft.receiving.source)
+        receiving = self.raft.receiving
+        if receiving is not None:
+            index = receiving.snapshot.last_included_index
+            self.ask(core.snapshot_refused, receiving.source, index)
 
-    def pause(self) -> None:
-        """The process stands still; its disk and its peers do not."""
+    def pause(self, *, in_turn: bool = False) -> None:
+        """The process stands still, now or within its next turn; its disk and its peers do not."""
+        if in_turn:
+            self._pauses_in_turn = True
+            return
         self.is_paused = True
         self._timeline.note(self.server_id, "pauses")
 
     def resume(self) -> None:
-        """It goes on; first it hands in the ticks that it missed."""
+        """It goes on where it stood, and only then notices the ticks that have passed."""
+        self._pauses_in_turn = False
         if not self.is_alive or not self.is_paused:
             return
-        self._timeline.note(self.server_id, "resumes, ticks missed:", self._missed_ticks)
+        self._timeline.note(self.server_id, "resumes, ticks missed:", self._ticks_due)
         self.is_paused = False
         self._turn_due = False
-        for _ in range(self._missed_ticks):
-            core.tick(self.raft)
-            self._laws.look(self.raft)
-        self._missed_ticks = 0
+        if self._taken:
+            self._finish_turn()
+        self._hand_in_ticks()
         backlog, self._backlog = self._backlog, []
         for action, argument in backlog:
             self._when_running(action, argument)
@@ -142,17 +157,14 @@ class Server:
     def heal(self) -> None:
         """Nothing is wrong with it any more, and its disk does at last what it was told."""
         self.fuse = 0
-        self.stalled_until = 0
-        if self._writing is not None:
-            self._timeline.after(1, self._on_durable, self._writing)
+        self.writer.heal()
         self.resume()
 
     def crash(self) -> None:
         """Only the disk is left; a write under way was durable already, or it was not."""
         self.is_alive = False
         self._timeline.note(self.server_id, "crashes")
-        if self._writing is not None:
-            self._store_before_crash(self._writing)
+        self.writer.on_crash()
         self._on_crash(self)
 
     # Turns
@@ -166,32 +178,55 @@ class Server:
         if not self.is_alive:
             return
         self._timeline.after(self.tick_units, self._on_tick)
-        if self.is_paused:
-            self._missed_ticks += 1
-            return
-        core.tick(self.raft)
-        self._laws.look(self.raft)
-        self._laws.check_bounds(self.raft)
-        self._turn()
+        self._ticks_due += 1
+        if not self.is_paused:
+            self._turn()
 
     def _on_turn(self, _: object) -> None:
         if self._turn_due and self.is_alive and not self.is_paused:
             self._turn()
 
     def _turn(self) -> None:
-        """Hand in everything that waits, then do what follows."""
+        """Take everything that waits, hand in the ticks that have passed, then step (R2)."""
         self._turn_due = False
+        self._taken, self._inbox = self._inbox, []
+        self._hand_in_ticks()
+        if self._pauses_in_turn:
+            self._pauses_in_turn = False
+            self.pause()
+        else:
+            self._finish_turn()
+
+    def _hand_in_ticks(self) -> None:
+        for _ in range(self._ticks_due if self.is_alive else 0):
+            core.tick(self.raft)
+            self._laws.look(self.raft)
+            self._laws.check_bounds(self.raft)
+        self._ticks_due = 0
+
+    def _finish_turn(self) -> None:
+        """Step all that was taken, then do what follows."""
         raft, look = self.raft, self._laws.look
-        for message in self._inbox:
+        for message in self._taken:
             self._timeline.note(self.server_id, "<-", message)
-            core.step(raft, message)
+            if isinstance(message, Read):
+                self._on_read(message)
+            else:
+                core.step(raft, message)
             look(raft)
-        self._inbox.clear()
+        self._taken.clear()
         duties = core.ready(raft)
         if self.fuse:
             self._burn_among(duties)
         else:
             self._perform(duties)
+
+    def _on_read(self, read: Read) -> None:
+        self._timeline.facts["reads under a lease"] += read.lease and has_lease(self.raft)
+        refusal = core.read(self.raft, read.context, lease=read.lease)
+        if refusal is not None:
+            self._timeline.note(self.server_id, "refuses:", refusal)
+            self.service.forget(read.context)
 
     def _perform(self, duties: Ready) -> None:
         soft_state, messages, write, received, wanted, committed, reads = duties
@@ -235,45 +270,20 @@ class Server:
     # Its disk
 
     def _start_write(self, write: Write) -> None:
-        assert self._writing is None, "a second write while one is in flight"
         self._timeline.note(self.server_id, "writes", write)
-        self._writing = write
-        swarm, random = self._timeline.swarm, self._timeline.random.random
-        units = swarm.write_units + int(random() * swarm.write_spread_units)
-        units += max(0, self.stalled_until - self._timeline.now)
-        self._timeline.after(units, self._on_durable, write)
-        if write.snapshot is not None and random() < swarm.crash_installing:
-            self._timeline.after(int(random() * units), self._crash_installing, write)
+        units = self.writer.start(write)
+        chance = self._timeline.swarm.crash_installing if write.snapshot is not None else 0.0
+        if chance and self._timeline.random.random() < chance:
+            when = self._timeline.random.randrange(units)
+            self._timeline.after(when, self._crash_installing, write)
 
     def _crash_installing(self, write: Write) -> None:
-        if self.is_alive and self._writing is write:
+        if self.is_alive and self.writer.is_writing(write):
             self.crash()
 
     def _on_durable(self, write: Write) -> None:
         """It is on the disk now; a paused process notices only when it goes on."""
-        if self.is_alive and self._writing is write:
-            self._writing = None
-            self._store(write)
-            self._when_running(self._finish_write, write)
-
-    def _store_before_crash(self, write: Write) -> None:
-        """All of it, none of it, or of a snapshot only the state."""
-        chance = self._timeline.random.random()
-        if chance < 0.4:
-            self._store(write)
-        elif chance < 0.6 and write.snapshot is not None:
-            self._laws.on_write(self.server_id, write, self._installing)
-            self.disk.install(write.snapshot, self._installing)
-            self._timeline.facts["installs cut off"] += 1
-
-    def _store(self, write: Write) -> None:
-        self._laws.on_write(self.server_id, write, self._installing)
-        if write.snapshot is not None:
-            self.disk.install(write.snapshot, self._installing)
-        self.disk.store(write)
-        self._timeline.facts["writes"] += 1
-        self._timeline.facts["snapshots installed"] += write.snapshot is not None
-        self._timeline.facts["logs cut"] += write.base is not None
+        self._when_running(self._finish_write, write)
 
     def _finish_write(self, write: Write) -> None:
         messages = write.messages
@@ -284,7 +294,7 @@ class Server:
         self._timeline.note(self.server_id, "has written", write.number)
         self._send(messages)
         if write.snapshot is not None:
-            self.service.install(self._installing)
+            self.service.install(self.writer.staged)
         core.persisted(self.raft, write)
         self._laws.look(self.raft)
         self._wake()
@@ -342,27 +352,27 @@ class Server:
         self.ask(core.snapshot_sent, chunk)
 
     def _stage(self, chunk: InstallSnapshot) -> None:
-        if chunk.offset == 0:
-            self._staged.clear()
-        assert len(self._staged) == chunk.offset, "chunks out of order"
-        self._staged += chunk.data
-        if chunk.done:
-            arrived = (chunk, machine.from_bytes(bytes(self._staged)))
-            self._timeline.after(self._timeline.swarm.verify_units, self._on_verified, arrived)
+        arrived = self._incoming.stage(chunk)
+        units = self._timeline.swarm.stage_units
+        if units:
+            self._timeline.after(units, self._on_staged, arrived)
+        else:
+            self._finish_staging(arrived)
 
-    def _on_verified(self, arrived: tuple[InstallSnapshot, State | None]) -> None:
+    def _on_staged(self, arrived: Arrived) -> None:
         if self.is_alive:
-            self._when_running(self._finish_verify, arrived)
+            self._when_running(self._finish_staging, arrived)
 
-    def _finish_verify(self, arrived: tuple[InstallSnapshot, State | None]) -> None:
-        chunk, state = arrived
-        if state is None:
+    def _finish_staging(self, arrived: Arrived) -> None:
+        chunk, next_offset, state = arrived
+        index = chunk.last_included_index
+        if chunk.done and state is None:
             self._timeline.facts["snapshots refused"] += 1
-            self.ask(core.snapshot_failed, chunk.source)
-        elif not self._is_installing():
-            assert state.last_applied == chunk.last_included_index
-            self._installing = state
-            self.ask(core.snapshot_staged, chunk.last_included_index)
+            self.ask(core.snapshot_refused, chunk.source, index)
+            return
+        if state is not None and not self._is_installing():
+            self.writer.staged = state
+        self.ask(core.snapshot_staged, chunk.source, index, next_offset)
 
     def _is_installing(self) -> bool:
         """Whether the core has a verified snapshot already: then no other may take its place."""

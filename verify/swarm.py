@@ -10,9 +10,9 @@ from typing import NamedTuple
 from raft.state import Config
 from verify.transcript import TICK
 
-DRIFT_WITH_LEASES = 4
-"""Clocks may be so many percent too fast or too slow where leases are used: two of them differ by
-less than Config.lease_drift_percent."""
+LEASE_CLOCKS = {10: 4, 30: 13}
+"""By Config.lease_drift_percent: how many percent a clock may be off, too fast or too slow, so that
+no two of them differ by more than that where leases rely on it."""
 
 SERVERS_MAX = 9
 """No more servers than this in one world, those among them that were removed or never took part."""
@@ -40,7 +40,7 @@ class Swarm(NamedTuple):
     write_units: int
     write_spread_units: int
     apply_units: int
-    verify_units: int  # of a snapshot that has arrived
+    stage_units: int  # a chunk of a snapshot, or to verify all of it
     save_units: int  # of the state, in the background
     clock_percent: int  # how far a clock may be off
     chunk_bytes: int
@@ -58,7 +58,8 @@ STRIKES = {
     "cut_link": (10, 40, 100),
     "cut_one_way": (10, 40, 100),
     "partition": (40, 100),
-    "isolate_leader": (30, 80),
+    "isolate_leader": (20, 60),
+    "depose": (30, 60),
     "stall_disk": (20, 60),
     "clock": (50,),
     "abort_snapshot": (10, 40),
@@ -79,7 +80,8 @@ WISHES = {
 def draw(random: Random) -> Swarm:
     """The configuration of one seed."""
     config = _config(random)
-    drifts = (0, 2, DRIFT_WITH_LEASES) if config.lease_reads else (0, 2, 10, 30)
+    leases = config.lease_reads
+    wishes = _some(random, WISHES, 0.75) | {"propose": random.choice((1, 1, 2, 5))}
     return Swarm(
         config=config,
         voters=random.choice((3, 3, 3, 4, 5, 5, 5, 6, 7)),
@@ -92,20 +94,22 @@ def draw(random: Random) -> Swarm:
         loss=_sometimes(random, 0.5, (0.01, 0.05, 0.2)),
         duplicate=_sometimes(random, 0.4, (0.01, 0.1, 0.3)),
         in_order=random.random() < 0.3,
-        corrupt=_sometimes(random, 0.3, (0.005, 0.02, 0.1)),
-        crash_installing=_sometimes(random, 0.3, (0.05, 0.2)),
+        corrupt=_sometimes(random, 0.4, (0.02, 0.1)),
+        crash_installing=_sometimes(random, 0.4, (0.1, 0.5)),
         turn_units=random.choice((0, 10, 100, 400)),
         write_units=random.choice((20, 100, 500)),
         write_spread_units=random.choice((20, 100, 1000, 5000)),
         apply_units=random.choice((0, 0, 0, 100, 2000)),
-        verify_units=random.choice((0, 0, 300)),
+        stage_units=random.choice((0, 0, 300)),
         save_units=random.choice((10, 1000, 5000)),
-        clock_percent=random.choice(drifts),
+        clock_percent=LEASE_CLOCKS[config.lease_drift_percent]
+        if leases
+        else random.choice((0, 2, 10, 30)),
         chunk_bytes=random.choice((20, 60, 1000)),
         snapshot_padding=random.choice((0, 100, 300)),
         payload_bytes=random.choice((0, 0, 30, 200)),
         strikes=_some(random, STRIKES, 0.45),
-        wishes=_some(random, WISHES, 0.75) | {"propose": random.choice((1, 1, 2, 5))},
+        wishes=wishes | {"read": 1} if leases else wishes,  # a lease is wrong for moments only
     )
 
 
@@ -113,7 +117,7 @@ def _config(random: Random) -> Config:
     """Small limits, so that every bound is met."""
     choice = random.choice
     election_ticks_min = choice((6, 10, 15))
-    check_quorum = random.random() < 0.85
+    check_quorum = random.random() < 0.75
     return Config(
         election_ticks_min=election_ticks_min,
         election_ticks_max=election_ticks_min * choice((2, 2, 3)),
@@ -121,7 +125,7 @@ def _config(random: Random) -> Config:
         append_bytes_max=choice((1, 100, 1000, 1_048_576)),
         inflight_messages_max=choice((1, 2, 8, 64)),
         inflight_bytes_max=choice((1, 200, 8_388_608)),
-        uncommitted_bytes_max=choice((50, 500, 67_108_864)),
+        unapplied_bytes_max=choice((50, 500, 67_108_864)),
         apply_bytes_max=choice((1, 200, 4_194_304)),
         reads_max=choice((1, 4, 65_536)),
         snapshot_window_bytes=choice((1, 100, 4_194_304)),
@@ -134,6 +138,7 @@ def _config(random: Random) -> Config:
         pre_vote=random.random() < 0.8,
         check_quorum=check_quorum,
         lease_reads=check_quorum and random.random() < 0.4,
+        lease_drift_percent=choice(tuple(LEASE_CLOCKS)),
     )
 
 

@@ -1,6 +1,6 @@
 """Planted bugs about what is on disk, and what may be said before it is (D1, D2, R3)."""
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import SIMULATION, Mutant
 
 MUTANTS = (
     Mutant(
@@ -56,7 +56,7 @@ MUTANTS = (
         "    if message.source == raft.server_id:\n        return  #",
         "    if message.source == raft.server_id:\n        pass  #",
         "An acknowledgement in a server's own name counts what its disk does not hold.",
-        "tests/unit/test_planted.py::test_nobody_is_acknowledged_by_itself",
+        "tests/unit/test_core.py::test_nobody_else_says_what_our_own_disk_holds",
     ),
     Mutant(
         "overwritten-counts-as-durable",
@@ -115,8 +115,7 @@ MUTANTS = (
         "commit_index = max(hard_state.commit_index, last_applied)",
         "commit_index = log.last_index",
         "A restarted server takes for committed whatever its disk holds.",
-        "tests/paper/test_5_3_replication.py"
-        "::test_a_follower_takes_no_commit_for_entries_that_were_not_compared",
+        SIMULATION,
     ),
     Mutant(
         "restart-skips-the-replay",
@@ -125,8 +124,7 @@ MUTANTS = (
         "handed_index=last_applied,",
         "handed_index=commit_index,",
         "What was committed but not applied before a restart is never applied.",
-        "tests/paper/test_7_snapshots.py"
-        "::test_a_server_restarts_from_the_snapshot_that_it_installed",
+        SIMULATION,
     ),
     Mutant(
         "restart-forgets-the-commit",
@@ -135,7 +133,6 @@ MUTANTS = (
         "commit_index = max(hard_state.commit_index, last_applied)",
         "commit_index = last_applied",
         "A restarted server takes its barrier to be reached long before it is.",
-        "tests/paper/test_5_3_replication.py"
-        "::test_an_append_before_the_commit_index_is_answered_and_not_read",
+        SIMULATION,
     ),
 )

@@ -1,6 +1,6 @@
 """Planted bugs about who may lead, and who may disturb a leader (M1-M3, M7-M9, §5.1, §5.2)."""
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import SIMULATION, Mutant
 
 MUTANTS = (
     Mutant(
@@ -59,7 +59,7 @@ MUTANTS = (
         "raft.current_term = term\n        raft.voted_for = NOBODY",
         "raft.current_term = term",
         "The vote of an old term binds in a new one.",
-        "tests/paper/test_5_2_elections.py::test_split_votes_are_resolved",
+        SIMULATION,
     ),
     Mutant(
         "later-term-ignored",
@@ -74,7 +74,7 @@ MUTANTS = (
         "stale-candidate-not-told",
         "§5.1",
         "raft/core.py",
-        "election.refuse_stale(raft, message)",
+        "election.refuse_campaign(raft, message)",
         "return",
         "A candidate of an old term never learns that it is one.",
         "tests/paper/test_5_1_terms.py"
@@ -84,7 +84,7 @@ MUTANTS = (
         "stale-leader-not-told",
         "M7",
         "raft/core.py",
-        "replication.refuse_stale(raft, message.source)",
+        "replication.refuse_leader(raft, message.source)",
         "return",
         "A server whose campaign failed in a later term is never taken back.",
         "tests/paper/test_5_1_terms.py"
@@ -134,7 +134,7 @@ MUTANTS = (
         "leader-never-doubts-itself",
         "M2",
         "raft/election.py",
-        "if raft.config.check_quorum and not _hears_quorum(raft):",
+        "if raft.config.check_quorum and not hears_quorum:",
         "if raft.config.check_quorum and not raft.progress:",
         "A leader cut off from its majority keeps its clients waiting for ever.",
         "tests/paper/test_6_membership.py::test_a_leader_that_hears_no_majority_steps_down",
@@ -186,8 +186,8 @@ MUTANTS = (
         "transfer-without-deadline",
         "M9",
         "raft/transfer.py",
-        "overdue = raft.transfer_elapsed >= raft.config.transfer_ticks_max",
-        "overdue = False",
+        "if raft.transfer_elapsed >= raft.config.transfer_ticks_max:",
+        "if raft.transfer_elapsed < 0:",
         "Proposals are refused for ever because the transferee is dead.",
         "tests/paper/test_thesis_3_10_transfer.py"
         "::test_proposals_flow_again_when_a_transfer_takes_too_long",
@@ -211,5 +211,14 @@ MUTANTS = (
         "New entries keep the transferee from ever holding all of the log.",
         "tests/paper/test_thesis_3_10_transfer.py"
         "::test_a_leader_takes_no_proposals_while_it_hands_over",
+    ),
+    Mutant(
+        "removed-voter-unheard-while-it-votes",
+        "M7",
+        "raft/core.py",
+        "if message.source in known.removed and message.source not in known.outgoing:",
+        "if message.source in known.removed:",
+        "In a joint membership the only server that can win both majorities is ignored.",
+        "tests/test_scenarios.py::test_the_cluster_answers_as_written[joint_outgoing_leads]",
     ),
 )

@@ -1,22 +1,24 @@
 """Plant one bug in a copy of the source and see who catches it: tests first, then worlds."""
 
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.mutants.mutant import SIMULATION, Mutant, plant
+from tests.mutants.mutant import SIMULATION, Mutant, bugged, plant
 
 ROOT = Path(__file__).parent.parent.parent
 COPIED = ("messages", "raft", "kv", "verify", "bench", "tests", "docs", "pyproject.toml")
-LEFT_OUT = shutil.ignore_patterns("__pycache__", "mutants", "test_proofs.py", "test_tidy.py")
+LEFT_OUT = shutil.ignore_patterns("__pycache__", "mutants", "test_mutants.py", "test_tidy.py")
 
-PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:pytest_cov")
+PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider")
+WITHOUT_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # loading them takes longer than a test
 TESTS = ("tests/paper", "tests/unit", "tests/test_scenarios.py")
 TEST_SECONDS_MAX = 180
 WORLD_SECONDS_MAX = 5
@@ -42,39 +44,60 @@ class BrokenHuntError(Exception):
     """A command failed for a reason that says nothing about any mutant."""
 
 
-def check_unbugged(mutants: Iterable[Mutant], seeds_first: int) -> None:
-    """Let the expected catchers find nothing where nothing is planted."""
+def copy_source(folder: Path) -> Path:
+    """The source as it stands, without what judges neither raft/ nor messages/."""
+    tree = folder / "kvorum"
+    tree.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=LEFT_OUT)
+        else:
+            shutil.copy2(source, tree / name)
+    return tree
+
+
+def check_unbugged(tree: Path, mutants: Sequence[Mutant], seeds_first: int) -> None:
+    """Let each bug have its place, and the expected catchers find nothing without it."""
+    for mutant in mutants:
+        bugged(mutant, (tree / mutant.file).read_text())
     catchers = {mutant.catcher for mutant in mutants}
     nodes = sorted(catchers - {SIMULATION})
-    with TemporaryDirectory(prefix="kvorum-unbugged-") as folder:
-        tree = _copied(Path(folder))
-        if nodes and _run_tests(tree, *nodes) is not Outcome.PASSED:
-            raise BrokenHuntError("an expected catcher fails without any bug")
-        if SIMULATION in catchers and _run_worlds(tree, seeds_first) is not Outcome.PASSED:
-            raise BrokenHuntError("the simulation fails without any bug")
+    if nodes and _run_tests(tree, *nodes) is not Outcome.PASSED:
+        raise BrokenHuntError("an expected catcher fails without any bug")
+    if SIMULATION in catchers and _run_worlds(tree, seeds_first) is not Outcome.PASSED:
+        raise BrokenHuntError("the simulation fails without any bug")
 
 
-def hunt(mutant: Mutant, seeds_first: int, seeds_max: int) -> Verdict:
+def hunt(original: Path, mutant: Mutant, seeds_first: int, seeds_max: int) -> Verdict:
     """Let the expected catcher try, and only if it fails every test, then very many worlds."""
     started = time.monotonic()
     with TemporaryDirectory(prefix="kvorum-mutant-") as folder:
-        tree = _copied(Path(folder))
+        tree = shutil.copytree(original, Path(folder) / "kvorum")
         plant(mutant, tree)
-        catcher = _caught_by(mutant, tree, seeds_first, seeds_max)
+        catcher = _expected_catcher(mutant, tree, seeds_first)
+        if catcher is None:
+            catcher = _other_catcher(original, tree, seeds_max)
     return Verdict(mutant, catcher, time.monotonic() - started)
 
 
-def _caught_by(mutant: Mutant, tree: Path, seeds_first: int, seeds_max: int) -> str | None:
+def _expected_catcher(mutant: Mutant, tree: Path, seeds: int) -> str | None:
     if mutant.catcher == SIMULATION:
-        expected = _run_worlds(tree, seeds_first)
+        outcome = _run_worlds(tree, seeds)
     else:
-        expected = _run_tests(tree, mutant.catcher)
-    if expected is not Outcome.PASSED:
-        return mutant.catcher if expected is Outcome.FAILED else f"{mutant.catcher} (hung)"
+        outcome = _run_tests(tree, mutant.catcher)
+    if outcome is Outcome.PASSED:
+        return None
+    return mutant.catcher if outcome is Outcome.FAILED else f"{mutant.catcher} (hung)"
+
+
+def _other_catcher(original: Path, tree: Path, seeds: int) -> str | None:
     if _run_tests(tree, *TESTS) is not Outcome.PASSED:
+        if _run_tests(original, *TESTS) is not Outcome.PASSED:
+            raise BrokenHuntError("the tests fail without any bug")
         return "another test"
-    if _run_worlds(tree, seeds_max) is not Outcome.PASSED:
-        return f"{SIMULATION} of {seeds_max} worlds"
+    if _run_worlds(tree, seeds) is not Outcome.PASSED:
+        return f"{SIMULATION} of {seeds} worlds"
     return None
 
 
@@ -91,6 +114,7 @@ def _run(tree: Path, seconds_max: int, *command: str) -> Outcome:
         done = subprocess.run(
             (sys.executable, "-B", "-m", *command),
             cwd=tree,
+            env=os.environ | WITHOUT_PLUGINS,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -102,16 +126,3 @@ def _run(tree: Path, seconds_max: int, *command: str) -> Outcome:
     if done.returncode not in {0, 1}:  # such as 4, pytest's for a test that does not exist
         raise BrokenHuntError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}")
     return Outcome.FAILED if done.returncode else Outcome.PASSED
-
-
-def _copied(folder: Path) -> Path:
-    """The source as it stands, without what judges neither raft/ nor messages/."""
-    tree = folder / "kvorum"
-    tree.mkdir()
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=LEFT_OUT)
-        elif source.exists():
-            shutil.copy2(source, tree / name)
-    return tree

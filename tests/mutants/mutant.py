@@ -22,9 +22,13 @@ SIMULATION = "simulation"
 def plant(mutant: Mutant, tree: Path) -> None:
     """Put the bug into this copy of the source."""
     file = tree / mutant.file
-    source = file.read_text()
+    file.write_text(bugged(mutant, file.read_text()))
+
+
+def bugged(mutant: Mutant, source: str) -> str:
+    """The file's source with the bug in it."""
     found = source.count(mutant.text)
     assert found == 1, f"{mutant.name}: its text occurs {found} times in {mutant.file}"
-    bugged = source.replace(mutant.text, mutant.planted)
-    compile(bugged, mutant.file, "exec")  # a syntax error would be caught by anything
-    file.write_text(bugged)
+    replaced = source.replace(mutant.text, mutant.planted)
+    compile(replaced, mutant.file, "exec")  # a syntax error would be caught by anything
+    return replaced

@@ -52,7 +52,7 @@ MUTANTS = (
         "overdue-read-kept",
         "R1",
         "raft/reads.py",
-        "_give_up(raft, raft.forwarded.pop(number).contexts)",
+        "_give_up(raft, _take_forwarded(raft, number))",
         "continue",
         "A read whose question was lost waits for ever.",
         "tests/paper/test_8_reads.py::test_a_read_asked_about_again_has_another_id",
@@ -79,8 +79,9 @@ MUTANTS = (
         "read-at-what-the-follower-applied",
         "R4",
         "raft/reads.py",
-        "ReadState(at, message.read_index) for at",
-        "ReadState(at, min(message.read_index, raft.last_applied)) for at",
+        "contexts = _take_forwarded(raft, message.read_id)",
+        "contexts = _take_forwarded(raft, message.read_id)\n"
+        "        message = message._replace(read_index=min(message.read_index, raft.last_applied))",
         "A follower answers from a state older than the index it asked for.",
         "tests/paper/test_8_reads.py"
         "::test_a_follower_asks_its_leader_which_index_its_reads_must_see",
@@ -169,5 +170,24 @@ MUTANTS = (
         "A follower that promised silence stands for election by its own faster clock.",
         "tests/paper/test_thesis_6_4_1_leases.py"
         "::test_a_voter_on_whose_silence_a_leader_counts_stands_for_no_election",
+    ),
+    Mutant(
+        "question-waits-for-the-disk",
+        "R4",
+        "raft/reads.py",
+        "if not raft.contexts_waiting or not raft.hard_state_is_durable:",
+        "if not raft.contexts_waiting:",
+        "Of several questions that wait for the disk only the last is ever asked.",
+        "tests/unit/test_reads.py::test_a_question_waits_for_the_term_but_its_reads_go_on_gathering",
+    ),
+    Mutant(
+        "rounds-pile-up",
+        "flow control",
+        "raft/reads.py",
+        "while raft.rounds_sent and raft.rounds_sent[0][1] <= expired:",
+        "while raft.rounds_sent and raft.rounds_sent[0][1] < 0:",
+        "A leader whose answers are slow keeps an account of every heartbeat.",
+        "tests/unit/test_planted.py"
+        "::test_rounds_whose_answers_come_too_late_for_a_lease_are_forgotten",
     ),
 )

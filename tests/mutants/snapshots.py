@@ -53,7 +53,7 @@ MUTANTS = (
         "snapshot-behind-a-log-that-caught-up",
         "D11",
         "raft/snapshot.py",
-        "if last_included_index <= raft.commit_index or term == snapshot.last_included_term:",
+        "if index <= raft.commit_index or raft.log.term_at(index) == last_included_term:",
         "if receiving.verified:",
         "A log that came further meanwhile is thrown away for an older snapshot.",
         "tests/paper/test_7_snapshots.py"
@@ -112,7 +112,7 @@ MUTANTS = (
         "if install.sent_offset - install.acked_offset < raft.config.snapshot_window_bytes:",
         "if install:",
         "A whole state is queued for a follower that is slow or dead.",
-        "tests/test_scenarios.py::test_the_cluster_answers_as_written[snapshot_failed]",
+        "tests/unit/test_snapshot.py::test_chunks_fill_a_window_and_wait_for_answers",
     ),
     Mutant(
         "installed-but-not-acknowledged",
@@ -131,5 +131,24 @@ MUTANTS = (
         "receiving.complete = message.done\n    raft.commit_index = max(raft.commit_index, index)",
         "The commit moves to a place that neither log nor state has reached.",
         "tests/paper/test_7_snapshots.py::test_chunks_are_written_at_their_offset_and_in_order",
+    ),
+    Mutant(
+        "snapshot-without-voters",
+        "M4",
+        "raft/snapshot.py",
+        "if found.voters:",
+        "if found:",
+        "A follower installs a membership in which nobody votes.",
+        "tests/unit/test_snapshot.py::test_a_state_that_holds_no_voters_is_not_sent",
+    ),
+    Mutant(
+        "outdated-snapshot-held",
+        "§7",
+        "raft/replication.py",
+        "progress.become_probe()  # it has",
+        "pass  # it has",
+        "A follower that has the snapshot waits for ever for what was compacted behind it.",
+        "tests/unit/test_snapshot.py"
+        "::test_a_snapshot_that_the_log_was_cut_past_is_followed_by_another",
     ),
 )

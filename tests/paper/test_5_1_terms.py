@@ -18,7 +18,8 @@ from messages.raft import (
     TimeoutNow,
     TransferLeader,
 )
-from raft.core import campaign, propose
+from raft.core import propose
+from raft.election import campaign
 from raft.state import Role
 from tests.network import Server, commands
 
@@ -211,6 +212,22 @@ def test_a_candidates_own_vote_counts_only_when_it_is_durable():
     candidate.finish_write()
 
     assert role_before is Role.CANDIDATE
+    assert candidate.raft.role is Role.LEADER
+
+
+def test_a_candidates_own_vote_waits_for_the_write_that_holds_it():
+    """§5.2, D1: a write that was under way when it became candidate does not hold the vote."""
+    candidate = Server(1, term=1)
+    candidate.disk_held = True
+    candidate.hear(AppendEntries, 2, entries=commands(1))
+    candidate.do(campaign)
+    candidate.hear(RequestVoteReply, 3, vote_granted=True)
+
+    candidate.finish_write()
+    role_after_first = candidate.raft.role
+    candidate.finish_write()
+
+    assert role_after_first is Role.CANDIDATE
     assert candidate.raft.role is Role.LEADER
 
 

@@ -12,7 +12,7 @@ from messages.raft import (
     RequestVote,
     RequestVoteReply,
 )
-from raft.core import campaign
+from raft.election import campaign
 from raft.state import Role
 from tests.network import PAPER, Server, trio
 

@@ -3,7 +3,8 @@
 import pytest
 
 from messages.raft import RequestVote, RequestVoteReply
-from raft.core import campaign, propose
+from raft.core import propose
+from raft.election import campaign
 from raft.state import Role
 from tests.network import PAPER, Network, Server
 

@@ -13,7 +13,8 @@ from messages.raft import (
     RequestVote,
     RequestVoteReply,
 )
-from raft.core import Action, Change, campaign, propose, propose_membership
+from raft.core import Action, Change, propose, propose_membership
+from raft.election import campaign
 from raft.state import Config, Proposed, Refusal, Role
 from tests.network import PAPER, Network, Server, commands, trio
 
@@ -183,6 +184,15 @@ def test_a_learner_is_promoted_only_when_it_has_caught_up():
     assert isinstance(taken, Proposed)
 
 
+def test_a_learner_that_was_never_heard_is_not_promoted():
+    """Thesis §4.2.1, M5: in a quiet group a dead server lacks little, and would cost a vote."""
+    leader = Server(1, learners=(4,)).lead().acknowledged(2, 3)
+
+    refused = leader.do(propose_membership, [Change(Action.PROMOTE, 4)])
+
+    assert refused is Refusal.NOT_CAUGHT_UP
+
+
 def test_a_learner_and_a_stranger_never_campaign():
     """Thesis §4.2.1: a server that is not part of its latest configuration starts no elections."""
     learner, stranger = Server(4, learners=(4,)), Server(9)
@@ -225,6 +235,20 @@ def test_a_leader_that_is_removed_steps_down_when_that_is_committed():
     assert leader.raft.role is Role.FOLLOWER
     assert sorted(other.raft.role.value for other in others) == ["follower", "leader"]
     assert {other.raft.membership.voters for other in others} == {(2, 3)}
+
+
+def test_a_leader_that_removed_itself_still_campaigns_until_that_is_committed():
+    """Thesis §4.2.2, Figure 4.6: it might be needed, and does not count its own vote."""
+    leader = Server(1, voters=(1, 2)).lead().acknowledged(2)
+    leader.do(propose_membership, [Change(Action.REMOVE, 1)])
+    leader.restart()
+
+    leader.do(campaign)
+    role_with_its_own_vote = leader.raft.role
+    leader.hear(RequestVoteReply, 2, vote_granted=True)
+
+    assert role_with_its_own_vote is Role.CANDIDATE
+    assert leader.raft.role is Role.LEADER
 
 
 def test_a_late_answer_of_a_removed_server_changes_nothing():
@@ -306,6 +330,7 @@ def test_voters_disregard_candidates_while_they_hear_a_leader():
 def test_a_leader_disregards_candidates_while_it_hears_a_majority():
     """§6, M7: a removed or cut-off server's campaign does not unseat it."""
     leader = Server(1, config=Config()).lead()
+    leader.tick(Config().election_ticks_min)
 
     leader.hear(RequestVote, 3, term=9, last_log_index=9, last_log_term=9)
 

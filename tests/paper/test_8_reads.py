@@ -140,6 +140,17 @@ def test_a_deposed_leader_answers_no_read_that_waited():
     assert leader.reads == [ReadState(7, None)]
 
 
+def test_a_read_that_was_given_up_is_not_answered_later():
+    """§8, R1: leading again proves nothing about the time between."""
+    leader = Server(1).lead()
+    leader.do(read, 7)
+    leader.hear(AppendEntries, 2, term=5)
+
+    leader.lead().acknowledged(2, 3).confirmed(2, 3)
+
+    assert leader.reads == [ReadState(7, None)]
+
+
 def test_a_single_voter_reads_at_once():
     """Thesis §6.4: it is a majority itself."""
     leader = Server(1, voters=(1,)).lead()

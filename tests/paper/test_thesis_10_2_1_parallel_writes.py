@@ -149,9 +149,9 @@ def test_a_leader_whose_disk_stands_still_hands_over():
     leader = Server(1).lead().acknowledged(2, 3)
     leader.disk_held = True
     leader.do(propose, [b"x"])
-    leader.acknowledged(3)
 
     leader.tick(PAPER.disk_stall_ticks_max - 1)
+    leader.acknowledged(3)  # it is up to date, and heard from: the others are not
     asked_before = leader.sent(TimeoutNow)
     leader.tick()
 

@@ -66,6 +66,17 @@ def test_proposals_flow_again_when_a_transfer_takes_too_long():
     assert not isinstance(taken, Refusal)
 
 
+def test_a_lost_request_to_campaign_is_sent_again():
+    """Thesis §3.10: the target would otherwise sit still until the transfer is aborted."""
+    leader = Server(1).lead().acknowledged(2, 3)
+    leader.do(transfer_leader, 2)
+    leader.sent(TimeoutNow)
+
+    leader.tick(PAPER.heartbeat_ticks)
+
+    assert [asked.target for asked in leader.sent(TimeoutNow)] == [2]
+
+
 def test_asking_again_does_not_move_the_deadline():
     """Thesis §3.10, M9: else an impatient user could keep a cluster without proposals."""
     leader = Server(1).lead().acknowledged(2, 3)

@@ -4,7 +4,8 @@ import pytest
 
 from messages.codec import encode_membership
 from messages.raft import MEMBERSHIP, AppendEntries, Entry, Membership, RequestVoteReply
-from raft.core import Action, Change, campaign, propose, propose_membership, read
+from raft.core import Action, Change, propose, propose_membership, read
+from raft.election import campaign
 from raft.state import Refusal, Role
 from tests.network import Network, Server
 

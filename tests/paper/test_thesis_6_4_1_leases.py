@@ -3,15 +3,8 @@
 import pytest
 
 from messages.raft import AppendEntries, Heartbeat, RequestVote, RequestVoteReply, TimeoutNow
-from raft.core import (
-    Action,
-    Change,
-    campaign,
-    forget_leader,
-    propose_membership,
-    read,
-    transfer_leader,
-)
+from raft.core import Action, Change, forget_leader, propose_membership, read, transfer_leader
+from raft.election import campaign
 from raft.state import Config, ReadState, Refusal, Role
 from tests.network import Server
 
@@ -113,6 +106,22 @@ def test_a_voter_that_hears_a_leader_gives_no_vote():
 
     assert voter.sent(RequestVoteReply) == []
     assert voter.raft.current_term == 1
+
+
+def test_a_promise_of_silence_counts_from_when_the_heartbeat_was_received():
+    """R2: a driver that was stopped takes what came, hands in the ticks it missed, then steps."""
+    voter = past_its_silence(2)
+    voter.hear(Heartbeat, 1)
+    missed_ticks = LEASES.election_ticks_min + 1
+
+    voter.tick(missed_ticks)
+    voter.hear(Heartbeat, 1)
+    voter.tick(LEASES.election_ticks_min - 1)
+    voter.do(campaign)
+    voter.hear(RequestVote, 3, term=9, last_log_index=9, last_log_term=9)
+
+    assert voter.sent(RequestVoteReply) == []
+    assert voter.raft.role is Role.FOLLOWER
 
 
 def test_a_restarted_voter_gives_no_vote_for_the_shortest_timeout():

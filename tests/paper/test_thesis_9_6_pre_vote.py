@@ -3,7 +3,8 @@
 import pytest
 
 from messages.raft import AppendEntries, PreVote, PreVoteReply, RequestVote, RequestVoteReply
-from raft.core import campaign, forget_leader
+from raft.core import forget_leader
+from raft.election import campaign
 from raft.state import Config, Role
 from tests.network import Network, Server, trio
 

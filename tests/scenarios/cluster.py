@@ -199,9 +199,9 @@ class Cluster:
         self._note(server, f"stages {index}: {server.staged.decode()!r}")
         if chunk.done and DAMAGE in server.staged:
             self._note(server, f"finds snapshot {index} damaged")
-            core.snapshot_failed(raft, chunk.source)
-        elif chunk.done:
-            core.snapshot_staged(raft, index)
+            core.snapshot_refused(raft, chunk.source, index)
+        else:
+            core.snapshot_staged(raft, chunk.source, index, len(server.staged))
 
     def _send_chunk(self, server: Server, raft: Raft, chunk: InstallSnapshot) -> None:
         if chunk.last_included_index != server.saved.last_applied:

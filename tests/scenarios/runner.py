@@ -10,6 +10,7 @@ from typing import Any
 
 from messages.raft import HardState, InstallSnapshot, Membership, Message
 from raft import core
+from raft.election import campaign
 from raft.state import Config, Proposed, Raft, Refusal
 from tests.scenarios import arithmetic, choice, wording
 from tests.scenarios.cluster import DAMAGE, Cluster, Server, born
@@ -157,7 +158,7 @@ class Runner:
 
     def do_campaign(self, server: str) -> None:
         """It stands for election now."""
-        self._tell(server, core.campaign)
+        self._tell(server, campaign)
 
     def do_propose(self, server: str, *names: str) -> None:
         """Commands for the log."""

@@ -1,6 +1,6 @@
 """Messages that no honest server sends, yet that decode: absurd in value, sender, term or target.
 
-None of them forges what Raft has to believe: a leader's word about its own log and commit, a
+None of them forges what Raft has to believe: a leader's word about its log, commit and state, a
 member's vote, a member's word about its own disk. Whoever can forge those can do anything.
 """
 
@@ -86,6 +86,8 @@ def _append(raft: Raft, head: Head, random: Random) -> AppendEntries:
 def _chunk(raft: Raft, head: Head, random: Random) -> InstallSnapshot:
     """Of a snapshot that does not exist, in no order."""
     index = number(random, near=raft.log.last_index)
+    if head[1] == raft.leader_id:
+        index = min(index, raft.commit_index)  # its next one must not look older than this
     terms = [at for at in range(head[3] + 1) if at != raft.log.term_at(index)]
     receiving = raft.receiving
     if receiving and receiving.snapshot.last_included_term <= head[3] and random.random() < 0.5:
@@ -94,7 +96,7 @@ def _chunk(raft: Raft, head: Head, random: Random) -> InstallSnapshot:
         index, terms = 0, [0]
     data = random.choice((b"", b"absurd"))
     done = random.random() < 0.5 or not data
-    offset = number(random, near=6)
+    offset = number(random, near=6) if data else 0
     return InstallSnapshot(*head, index, random.choice(terms), FALSE, offset, data, done)
 
 

@@ -11,6 +11,8 @@ from messages.client import (
     NOTHING,
     PUT,
     AskStatus,
+    ClientReply,
+    ClientRequest,
     Hello,
     OpenSession,
     Operation,
@@ -34,7 +36,7 @@ from messages.clientcodec import (
 )
 from messages.codec import INTEGER_MAX, CodecError
 
-REQUESTS = [
+REQUESTS: list[ClientRequest] = [
     Hello(1, 1),
     OpenSession(2),
     Writes(3, 4, 2, (Operation(PUT, b"k", b"v"), Operation(APPEND, b"l", b""))),
@@ -42,7 +44,7 @@ REQUESTS = [
     Reads(5, 0, (b"k", b"l")),
     AskStatus(6),
 ]
-REPLIES = [
+REPLIES: list[ClientReply] = [
     Welcome(1, 1, "kvorum", 2, "127.0.0.1:7101", 500, 1_000),
     SessionOpened(2, 9),
     Wrote(3, 5, 77, ((4, b"too long"),)),
@@ -79,10 +81,10 @@ def test_a_message_has_the_bytes_it_always_had(message, frame):
 
 def test_every_message_has_a_tag_of_its_own():
     """A tag is never used for two."""
-    assert len(set(TAGS.values())) == len(TAGS) == len({type(at) for at in REQUESTS + REPLIES})
+    assert len(set(TAGS.values())) == len(TAGS) == len({type(at) for at in [*REQUESTS, *REPLIES]})
 
 
-@pytest.mark.parametrize("message", REQUESTS + REPLIES, ids=lambda found: type(found).__name__)
+@pytest.mark.parametrize("message", [*REQUESTS, *REPLIES], ids=lambda found: type(found).__name__)
 def test_a_message_for_the_other_side_is_refused(message):
     """A server takes no replies, a clerk no requests."""
     decode = decode_reply if message in REQUESTS else decode_request
@@ -160,7 +162,7 @@ def test_mutated_frames_are_refused_or_are_messages(seed):
     """Flipped, cut and grown frames: CodecError, or something that survives its own bytes."""
     random = Random(seed)
     for _ in range(3_000):
-        frame = bytearray(encode(random.choice(REQUESTS + REPLIES)))
+        frame = bytearray(encode(random.choice([*REQUESTS, *REPLIES])))
         for _ in range(random.randint(1, 3)):
             frame[random.randrange(len(frame))] = random.randrange(256)
         data = bytes(frame[: random.randint(1, len(frame))])

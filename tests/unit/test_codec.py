@@ -229,12 +229,13 @@ def test_maps_strings_extensions_and_floats_are_refused_anywhere(stranger):
     refused(b"\x95\x90\x90\x90\x90\x91" + stranger)
 
 
-def test_an_empty_chunk_is_refused_unless_it_is_the_last():
-    """Figure 13: a chunk that carries nothing and ends nothing would be acknowledged for ever."""
+def test_an_empty_chunk_is_refused_unless_it_is_the_whole():
+    """Figure 13: one that carries nothing is acknowledged as the one before it was."""
     chunk = InstallSnapshot(0, 1, 2, 3, 9, 2, JOINT, 0, b"", done=True)
 
     assert decode(encode(chunk)) == chunk
     refused(encode(chunk._replace(done=False)), "empty chunk")
+    refused(encode(chunk._replace(offset=7)), "empty chunk")
 
 
 def test_a_snapshot_of_a_group_without_voters_is_refused():
@@ -256,7 +257,21 @@ def test_an_oversized_chunk_is_refused():
     """docs/wire.md, bounds: ENTRY_BYTES_MAX bounds a chunk as well."""
     chunk = InstallSnapshot(0, 1, 2, 3, 9, 2, JOINT, 0, bytes(ENTRY_BYTES_MAX + 1), done=True)
 
-    refused(encode(chunk), "bounds")
+    refused(msgpack.packb((TAGS[InstallSnapshot], *chunk)), "bounds")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        AppendEntries(0, 1, 2, 3, 4, 2, 1, (Entry(3, COMMAND, bytes(ENTRY_BYTES_MAX + 1)),)),
+        InstallSnapshot(0, 1, 2, 3, 9, 2, JOINT, 0, bytes(ENTRY_BYTES_MAX + 1), done=True),
+    ],
+    ids=["entry", "chunk"],
+)
+def test_what_no_peer_would_accept_is_not_encoded(message):
+    """It would be refused and sent again for ever: better to fail where it was made."""
+    with pytest.raises(AssertionError):
+        encode(message)
 
 
 # What is no message is refused: its entries.

@@ -244,7 +244,7 @@ def test_an_entry_that_nobody_could_decode_is_refused():
 def test_what_waits_for_a_commit_is_bounded():
     """O3: a leader without a majority refuses, rather than growing for ever."""
     bound = 2 * (10 + ENTRY_OVERHEAD_BYTES)
-    leader = Server(1, config=PAPER._replace(uncommitted_bytes_max=bound)).lead().acknowledged(2)
+    leader = Server(1, config=PAPER._replace(unapplied_bytes_max=bound)).lead().acknowledged(2)
     ten = (bytes(10),)
     assert isinstance(leader.do(core.propose, ten), Proposed)
     assert isinstance(leader.do(core.propose, ten), Proposed)
@@ -255,9 +255,39 @@ def test_what_waits_for_a_commit_is_bounded():
     assert isinstance(leader.do(core.propose, ten), Proposed)
 
 
+def test_what_is_committed_but_not_applied_here_waits_too():
+    """O3: a group that outruns its leader's disk, or its state machine, must not flood it."""
+    leader = Server(1, config=PAPER._replace(unapplied_bytes_max=30)).lead().acknowledged(2, 3)
+    leader.disk_held = True
+    leader.do(core.propose, (bytes(10),))
+    leader.acknowledged(2, 3)
+    assert (leader.raft.commit_index, leader.raft.last_applied) == (2, 1)
+
+    assert leader.do(core.propose, (bytes(10),)) is Refusal.OVERLOADED
+
+    leader.finish_write()
+    assert isinstance(leader.do(core.propose, (bytes(10),)), Proposed)
+
+
+def test_proposals_are_refused_while_the_state_machine_lags():
+    """O3: what is committed and not applied yet is in memory too, and cannot be compacted."""
+    bound = 2 * (10 + ENTRY_OVERHEAD_BYTES)
+    leader = Server(1, config=PAPER._replace(unapplied_bytes_max=bound)).lead().acknowledged(2)
+    leader.disk_held = True  # and what it does not hold durably is not applied
+    leader.do(core.propose, (bytes(10), bytes(10)))
+    leader.acknowledged(2, 3)
+    assert leader.raft.commit_index == leader.raft.log.last_index
+
+    refused = leader.do(core.propose, (b"x",))
+    leader.finish_write()
+
+    assert refused is Refusal.OVERLOADED
+    assert isinstance(leader.do(core.propose, (b"x",)), Proposed)
+
+
 def test_one_batch_is_always_taken():
     """O3: whatever the bound, a group that keeps up makes progress."""
-    leader = Server(1, config=PAPER._replace(uncommitted_bytes_max=1)).lead().acknowledged(2)
+    leader = Server(1, config=PAPER._replace(unapplied_bytes_max=1)).lead().acknowledged(2)
 
     assert isinstance(leader.do(core.propose, (bytes(10), bytes(10))), Proposed)
 

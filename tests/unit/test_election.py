@@ -13,7 +13,7 @@ from messages.raft import (
     RequestVote,
     RequestVoteReply,
 )
-from raft import core
+from raft.election import campaign
 from raft.state import Config, Role
 from tests.network import PAPER, Network, Server
 from tests.unit.test_membership_in_force import entry
@@ -30,7 +30,7 @@ def test_a_single_voter_elects_itself(config):
     """§5.2: its own vote, once durable, is a majority."""
     alone = Server(1, voters=(1,), config=config)
     alone.disk_held = True
-    alone.do(core.campaign)
+    alone.do(campaign)
     assert (alone.raft.role, alone.sent(RequestVote)) == (Role.CANDIDATE, [])
 
     alone.finish_write()
@@ -82,7 +82,7 @@ def test_a_leader_has_no_reason_to_campaign(config):
     """Figure 4: from leader only the way down is open."""
     leader = Server(1, config=config).lead()
 
-    leader.do(core.campaign)
+    leader.do(campaign)
 
     assert (leader.raft.role, leader.raft.current_term) == (Role.LEADER, 1)
 
@@ -105,7 +105,7 @@ def test_an_unanswered_campaign_is_begun_anew(config):
 def test_a_majority_of_promises_starts_the_campaign():
     """Thesis §9.6: only who could win raises the term."""
     server = Server(1, voters=(1, 2, 3, 4, 5), config=CAREFUL)
-    server.do(core.campaign)
+    server.do(campaign)
     server.hear(PreVoteReply, 2, vote_granted=True)
     server.hear(PreVoteReply, 2, vote_granted=True)
     assert (server.raft.role, server.raft.current_term) == (Role.PRE_CANDIDATE, 0)
@@ -119,7 +119,7 @@ def test_a_majority_of_promises_starts_the_campaign():
 def test_a_majority_of_refusals_ends_it():
     """Thesis §9.6: it waits as a follower for another timeout."""
     server = Server(1, config=CAREFUL)
-    server.do(core.campaign)
+    server.do(campaign)
 
     server.hear(PreVoteReply, 2, vote_granted=False)
     server.hear(PreVoteReply, 3, vote_granted=False)
@@ -130,7 +130,7 @@ def test_a_majority_of_refusals_ends_it():
 def test_a_promise_that_comes_late_promises_nothing():
     """Thesis §9.6: the pre-candidate is a candidate, or a follower, by now."""
     server = Server(1, config=CAREFUL)
-    server.do(core.campaign)
+    server.do(campaign)
     server.hear(PreVoteReply, 2, vote_granted=True)
     server.hear(PreVoteReply, 3, vote_granted=True)
     assert server.raft.role is Role.CANDIDATE, "its own vote, but none of the promises"
@@ -193,13 +193,13 @@ def test_a_candidates_own_vote_counts_only_when_durable():
     """D1: a crash before that would let it vote twice in the term (etcd: self-vote tests)."""
     candidate = Server(1, voters=(1, 2, 3, 4, 5))
     candidate.disk_held = True
-    candidate.do(core.campaign)
+    candidate.do(campaign)
     candidate.finish_write()
     candidate.hear(RequestVoteReply, 2, vote_granted=True)
     assert candidate.raft.role is Role.CANDIDATE
 
     candidate.restart()
-    candidate.do(core.campaign)
+    candidate.do(campaign)
     candidate.hear(RequestVoteReply, 2, vote_granted=True)
     candidate.hear(RequestVoteReply, 3, vote_granted=True)
     candidate.hear(RequestVoteReply, 4, vote_granted=True)
@@ -213,7 +213,7 @@ def test_an_own_vote_of_a_lost_election_does_not_count_in_the_next():
     """D1: the write that returns may be of a term that is over."""
     candidate = Server(1)
     candidate.disk_held = True
-    candidate.do(core.campaign)
+    candidate.do(campaign)
     candidate.hear(RequestVoteReply, 2, vote_granted=False)
     candidate.hear(RequestVoteReply, 3, vote_granted=False)
     assert candidate.raft.role is Role.FOLLOWER
@@ -226,7 +226,7 @@ def test_an_own_vote_of_a_lost_election_does_not_count_in_the_next():
 def test_an_election_is_lost_when_nobody_is_left_to_win_it():
     """§5.2: two of three refused."""
     candidate = Server(1)
-    candidate.do(core.campaign)
+    candidate.do(campaign)
 
     for voter in (2, 3):
         candidate.hear(RequestVoteReply, voter, vote_granted=False)
@@ -237,7 +237,7 @@ def test_an_election_is_lost_when_nobody_is_left_to_win_it():
 def test_a_vote_is_counted_once_and_not_changed():
     """§5.2: a server has one vote; a second answer of another kind is not from an honest one."""
     candidate = Server(1, voters=(1, 2, 3, 4, 5))
-    candidate.do(core.campaign)
+    candidate.do(campaign)
     for granted in (False, True, True):
         candidate.hear(RequestVoteReply, 2, vote_granted=granted)
 
@@ -250,7 +250,7 @@ def test_both_majorities_of_a_joint_membership_must_agree():
     """Thesis §4.3: a majority of the new servers alone elects nobody."""
     candidate = Server(1, voters=(1, 2, 3))
     candidate.hear(AppendEntries, 2, term=1, entries=(entry(1, Membership((1, 4, 5), (1, 2, 3))),))
-    candidate.do(core.campaign)
+    candidate.do(campaign)
     assert {request.target for request in candidate.sent(RequestVote)} == {2, 3, 4, 5}
     candidate.hear(RequestVoteReply, 4, vote_granted=True)
     candidate.hear(RequestVoteReply, 5, vote_granted=True)
@@ -266,7 +266,7 @@ def test_whoever_removed_itself_may_still_lead_until_that_is_committed():
     server = Server(1, log=())
     server.hear(AppendEntries, 2, term=1, entries=(entry(1, Membership((2, 3), removed=(1,))),))
 
-    server.do(core.campaign)
+    server.do(campaign)
 
     assert server.raft.role is Role.CANDIDATE
     assert server.raft.memberships[-1][1].removed == (1,)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from messages.raft import Heartbeat, InstallSnapshot, Membership
+from raft import core
 from raft.invariants import check
 from raft.progress import Progress
 from raft.state import Raft, ReadRound, Role
@@ -49,7 +51,7 @@ def test_only_what_is_durable_is_applied(stable, alarm):
     [
         ({"current_term": 2}, "the term fell"),
         ({"commit_index": 4}, "the commit index fell"),
-        ({"last_applied": 2}, "the applied index fell"),
+        ({"last_applied": 2, "saved_index": 2}, "the applied index fell"),
         ({"voted_for": 3}, "voted twice"),
         ({"voted_for": 0}, "voted twice"),
     ],
@@ -110,6 +112,34 @@ def test_a_leader_is_one_for_itself_and_for_its_disk(fault):
 
     with pytest.raises(AssertionError):
         check(raft)
+
+
+@pytest.mark.parametrize("event", sorted(set(core.__all__) - {"Action", "Change", "start"}))
+def test_every_event_ends_with_the_alarms(event):
+    """D8: whatever a driver may call."""
+    raft = marked()
+    core_function = getattr(core, event)
+    arguments = {
+        "applied": (0,),
+        "propose": ([b"x"],),
+        "propose_membership": ([],),
+        "read": (7,),
+        "snapshot_failed": (2,),
+        "snapshot_refused": (2, 9),
+        "snapshot_sent": (InstallSnapshot(0, 1, 2, 3, 9, 3, Membership(), 0, b"", done=True),),
+        "snapshot_staged": (2, 9, 0),
+        "state_saved": (0,),
+        "step": (Heartbeat(9, 2, 1, 3, 0, 0),),
+        "transfer_leader": (2,),
+        "unreachable": (2,),
+    }
+    if event == "persisted":
+        arguments[event] = (core.ready(raft).write,)
+
+    raft.last_applied = 1
+
+    with pytest.raises(AssertionError, match="compacted past the state"):
+        core_function(raft, *arguments.get(event, ()))
 
 
 def marked() -> Raft:

@@ -11,6 +11,7 @@ from messages.raft import (
 )
 from raft import core
 from raft.core import Action, Change
+from raft.election import campaign
 from raft.state import Config, Refusal, Role
 from tests.network import PAPER, Network, Server
 from tests.unit.test_membership_in_force import entry
@@ -54,6 +55,17 @@ def test_learners_do_not_keep_a_leader():
             leader.hear(HeartbeatReply, learner, read_round=1)
 
     assert leader.raft.leader_id == NOBODY
+
+
+def test_who_falls_silent_is_noticed_without_check_quorum_too():
+    """O2: no log is kept, and no chunk read, for a follower that is dead."""
+    leader = Server(1, config=PAPER).lead().acknowledged(2, 3)
+
+    leader.tick(PAPER.election_ticks_max)
+    leader.confirmed(2)
+
+    assert leader.raft.progress[2].recent_active
+    assert not leader.raft.progress[3].recent_active
 
 
 def test_without_check_quorum_a_leader_never_doubts():
@@ -111,6 +123,9 @@ def test_a_leader_whose_disk_stands_still_hands_over():
     leader.tick(10)
 
     assert {message.target for message in leader.sent(TimeoutNow)} == {2}, "it holds the most"
+    leader.tick()
+    assert leader.raft.transferee == 2, "it is not named anew with every tick"
+    assert leader.raft.transfer_elapsed == 1
 
 
 def test_a_leader_whose_disk_stands_still_quits_if_nobody_takes_over():
@@ -178,7 +193,7 @@ def test_under_leases_nobody_votes_or_campaigns_until_silence_is_over():
     """R2: not after a restart either, since what was heard before it is forgotten."""
     restarted = Server(1, config=LEASES)
     restarted.hear(RequestVote, 2, term=1)
-    restarted.do(core.campaign)
+    restarted.do(campaign)
     assert (restarted.raft.voted_for, restarted.raft.role) == (NOBODY, Role.FOLLOWER)
 
     restarted.tick(LEASES.election_ticks_min)
@@ -193,7 +208,7 @@ def test_a_change_that_is_not_committed_does_not_keep_anyone_from_campaigning():
     wider = Membership((1, 2, 3), learners=(4,))
     follower.hear(AppendEntries, 2, term=1, entries=(entry(1, wider),))
 
-    follower.do(core.campaign)
+    follower.do(campaign)
 
     assert follower.raft.role is Role.CANDIDATE
 

@@ -101,14 +101,14 @@ class LogAgainstAList(RuleBasedStateMachine):
 
     @rule(data=st.data(), term=st.integers(0, 30))
     def look_for_agreement(self, data: st.DataObject, term: int) -> None:
-        """last_agreeing is the last place of a term not above, or else where the log begins."""
+        """last_agreeing is the last place of a term not above; before the log if none is in it."""
         index = data.draw(st.integers(self.truncated, len(self.model) + 5))
         agreeing = [
             place
-            for place in range(self.truncated + 1, min(index, len(self.model)) + 1)
+            for place in range(self.truncated, min(index, len(self.model)) + 1)
             if self.terms[place] <= term
         ]
-        assert self.log.last_agreeing(index, term) == max(agreeing, default=self.truncated)
+        assert self.log.last_agreeing(index, term) == max(agreeing, default=self.truncated - 1)
 
 
 LogAgainstAList.TestCase.settings = settings(max_examples=60, stateful_step_count=25)

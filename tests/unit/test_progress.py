@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from messages.raft import Membership, Snapshot
-from raft.progress import Progress, Sending, SnapshotSending
+from raft.progress import PATIENCE_MAX, Progress, Sending, SnapshotSending
 
 MESSAGES_MAX, BYTES_MAX = 4, 100
 SNAPSHOT = Snapshot(7, 2, Membership((1, 2, 3)))
@@ -166,7 +166,23 @@ def test_resuming_a_snapshot_asks_for_its_chunk_anew():
 
     sending.resume()
 
-    assert sending == SnapshotSending(SNAPSHOT, 5, acked_offset=5, sent_offset=5)
+    assert (sending.acked_offset, sending.sent_offset) == (5, 5)
+    assert (sending.wanted, sending.all_sent, sending.idle_ticks) == (False, False, 0)
+
+
+def test_patience_grows_with_every_silence_and_ends_with_it():
+    """Figure 13: a slow network still carries what was sent; as much again would choke it."""
+    sending = SnapshotSending(SNAPSHOT)
+    grown = []
+    for _ in range(6):
+        sending.resume()
+        grown.append(sending.patience)
+    assert grown == [2, 4, 8, 16, PATIENCE_MAX, PATIENCE_MAX]
+
+    sending.idle_ticks = 3
+    sending.on_acknowledged(7)
+
+    assert (sending.acked_offset, sending.patience, sending.idle_ticks) == (7, 1, 0)
 
 
 def replicating(match_index: int = 0) -> Progress:

@@ -4,6 +4,7 @@ import pytest
 
 from messages.raft import NOBODY, NOOP, Heartbeat, RequestVoteReply
 from raft import core, roles
+from raft.election import campaign
 from raft.state import Config, Raft, Role
 from tests.network import PAPER, Server
 
@@ -48,7 +49,7 @@ def test_nobody_leads_on_a_vote_that_a_crash_could_undo():
     """D1: its own vote, and the term, are durable first."""
     candidate = Server(1)
     candidate.disk_held = True
-    candidate.do(core.campaign)
+    candidate.do(campaign)
 
     with pytest.raises(AssertionError):
         roles.become_leader(candidate.raft)
@@ -65,7 +66,7 @@ def test_a_term_never_falls():
 def test_a_vote_is_kept_within_its_term():
     """§5.2: a candidate that follows the winner of its term has voted all the same."""
     candidate = Server(1)
-    candidate.do(core.campaign)
+    candidate.do(campaign)
 
     candidate.hear(Heartbeat, 2)
     assert (candidate.raft.voted_for, candidate.raft.leader_id) == (1, 2)
@@ -86,7 +87,7 @@ def test_a_leader_knows_nothing_of_its_followers():
     """Figure 2: nextIndex starts behind its log, matchIndex at zero; its own disk it knows."""
     leader = Server(1, log=(1, 1), learners=(4,))
     leader.disk_held = True
-    leader.do(core.campaign)
+    leader.do(campaign)
     leader.finish_write()
     leader.hear(RequestVoteReply, 2, vote_granted=True)
 
@@ -126,6 +127,6 @@ def in_role(role: Role) -> Raft:
         return Server(1).lead().raft
     server = Server(1, config=Config(pre_vote=role is Role.PRE_CANDIDATE))
     if role is not Role.FOLLOWER:
-        server.do(core.campaign)
+        server.do(campaign)
     assert server.raft.role is role
     return server.raft

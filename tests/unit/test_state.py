@@ -2,8 +2,16 @@
 
 import pytest
 
-from messages.raft import AppendEntries, Heartbeat, HeartbeatReply, RequestVote, RequestVoteReply
-from raft.state import Committed, Config, HardState, Write
+from messages.codec import FRAME_BYTES_MAX
+from messages.raft import (
+    AppendEntries,
+    HardState,
+    Heartbeat,
+    HeartbeatReply,
+    RequestVote,
+    RequestVoteReply,
+)
+from raft.state import Committed, Config, Write
 from tests.network import Server, commands
 
 
@@ -15,6 +23,16 @@ from tests.network import Server, commands
         {"election_ticks_min": 30},
         {"election_ticks_max": 15},
         {"lease_drift_percent": -1},
+        {"append_bytes_max": 0},
+        {"append_bytes_max": FRAME_BYTES_MAX},
+        {"inflight_messages_max": 0},
+        {"inflight_bytes_max": 0},
+        {"unapplied_bytes_max": 0},
+        {"apply_bytes_max": 0},
+        {"snapshot_window_bytes": 0},
+        {"snapshot_retry_ticks": 0},
+        {"transfer_ticks_max": 0},
+        {"disk_stall_ticks_max": 0},
         {"lease_drift_percent": 100},
         {"lease_reads": True, "check_quorum": False},
     ],

@@ -1,0 +1,199 @@
+"""The thread behind a Clerk: it alone touches the brain and the sockets, callers hand it calls."""
+
+import math
+import os
+import select
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Protocol
+
+from actors.clerkerrors import ClerkClosed, error_of
+from actors.lines import Lines
+from kv.outcomes import Failed, Ok, Outcome, Settled, Why
+from kv.readcalls import ReadCall
+from messages.client import Operation
+
+CLOSE_S = 5.0
+
+
+class Pending(Protocol):
+    """Whoever waits for a call."""
+
+    key: bytes
+
+    def settle(self, outcome: Outcome, limits: tuple[int, int]) -> None:
+        """The call ended; limits are the cluster's, for the sentence."""
+
+
+class Waiter:
+    """A call that at most one thread waits for; a tenth of a Future's price."""
+
+    __slots__ = ("_limits", "_lock", "_outcome", "key")
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self._outcome: Outcome | None = None
+        self._limits = (0, 0)
+        self._lock: threading.Lock | None = None
+
+    def settle(self, outcome: Outcome, limits: tuple[int, int]) -> None:
+        """The call ended. Outcome first, then the lock: result() looks the other way round."""
+        self._limits = limits
+        self._outcome = outcome
+        if self._lock is not None:
+            self._lock.release()
+
+    def result(self) -> bytes | None:
+        """What the call gives, when it has ended; raises what went wrong."""
+        if self._outcome is None:
+            lock = threading.Lock()
+            lock.acquire()
+            self._lock = lock
+            if self._outcome is None:
+                lock.acquire()
+        outcome = self._outcome
+        assert outcome is not None
+        if isinstance(outcome, Ok):
+            return outcome.value
+        raise error_of(outcome, self.key, self._limits)
+
+
+class Promise(Future[bytes | None]):
+    """A call as a future."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__()
+        self.key = key
+        self.set_running_or_notify_cancel()  # it is on its way: it cannot be taken back
+
+    def settle(self, outcome: Outcome, limits: tuple[int, int]) -> None:
+        """The call ended."""
+        if isinstance(outcome, Ok):
+            self.set_result(outcome.value)
+        else:
+            self.set_exception(error_of(outcome, self.key, limits))
+
+
+Submitted = tuple[Pending, Operation, float] | tuple[int, ReadCall]
+
+
+class ClerkLoop:
+    """Runs the turns of one clerk."""
+
+    def __init__(self, endpoints: Iterable[str]) -> None:
+        self._process = os.getpid()
+        self._woken, self._wake = os.pipe()
+        # Not closed by the thread: a caller who is about to write would hit whoever has the number.
+        weakref.finalize(self, _close_both, self._woken, self._wake)
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._wake, False)
+        self._poll = select.poll()
+        self._poll.register(self._woken, select.POLLIN)
+        self._lines = Lines(endpoints, lambda fd: self._poll.register(fd, select.POLLIN))
+        self._inbox: deque[Submitted] = deque()
+        self._is_asleep = False
+        self._is_closing = False
+        self._has_ended = False
+        self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
+        self._thread.start()
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """All servers known."""
+        return self._lines.router.endpoints
+
+    def write(self, token: Pending, operation: Operation, timeout_s: float) -> None:
+        """Hand in a write; those of one thread take effect in this order."""
+        self._hand_in((token, operation, time.monotonic() + timeout_s), token.key)
+
+    def read(self, token: Pending, level: int, timeout_s: float, missing: bytes | None) -> None:
+        """Hand in a read; a key without a value reads as missing."""
+        deadline = time.monotonic() + timeout_s
+        self._hand_in((level, ReadCall(token, token.key, deadline, missing)), token.key)
+
+    def check_may_wait(self) -> None:
+        """A callback of a future runs on our thread: nobody could end what it waits for."""
+        if threading.get_ident() == self._thread.ident:
+            raise RuntimeError("a future's callback must not wait for another call of its clerk")
+
+    def close(self) -> None:
+        """End all that waits, and the thread; a fork of its process leaves both alone."""
+        if self._is_closing or self._process != os.getpid():
+            return
+        self._is_closing = True
+        os.write(self._wake, b"\0")
+        if threading.get_ident() != self._thread.ident:
+            self._thread.join(CLOSE_S)
+
+    def _hand_in(self, submitted: Submitted, key: bytes) -> None:
+        if self._process != os.getpid():
+            raise ClerkClosed(key, "a clerk does not survive a fork: make another one in here")
+        if self._is_closing:
+            raise ClerkClosed(key, Why.CLOSED.value)
+        self._inbox.append(submitted)
+        if self._is_asleep:
+            self._is_asleep = False
+            os.write(self._wake, b"\0")
+        if self._has_ended:
+            self._refuse_inbox()  # it ended after we looked, and may have missed this
+
+    def _run(self) -> None:
+        try:
+            ready: Iterable[int] | None = None
+            while not self._is_closing:
+                self._take_inbox()
+                self._tell(self._lines.turn(ready))
+                ready = self._sleep()
+        finally:
+            self._is_closing = True
+            self._tell(self._lines.close())
+            self._has_ended = True
+            self._refuse_inbox()
+
+    def _take_inbox(self) -> None:
+        inbox, router = self._inbox, self._lines.router
+        while inbox:
+            submitted = inbox.popleft()
+            if len(submitted) == 3:
+                router.write(*submitted)
+            else:
+                router.read(*submitted)
+
+    def _sleep(self) -> Iterable[int] | None:
+        """Until something comes, somebody calls, or time is up; where to look then, None: all."""
+        wait_s = self._lines.wait_s()
+        self._is_asleep = True
+        if self._inbox or self._is_closing:  # who calls after this look will wake us
+            self._is_asleep = False
+            return ()
+        events = self._poll.poll(None if wait_s == math.inf else math.ceil(wait_s * 1000))
+        self._is_asleep = False
+        if not events:
+            return None
+        ready = [descriptor for descriptor, _ in events]
+        if self._woken in ready:
+            os.read(self._woken, 4096)
+            ready.remove(self._woken)
+        return ready
+
+    def _refuse_inbox(self) -> None:
+        with suppress(IndexError):
+            while True:
+                submitted = self._inbox.popleft()
+                token = submitted[0] if len(submitted) == 3 else submitted[1].token
+                self._tell([(token, Failed(Why.CLOSED))])
+
+    def _tell(self, settled: list[Settled]) -> None:
+        limits = self._lines.router.limits
+        for token, outcome in settled:
+            token.settle(outcome, limits)
+
+
+def _close_both(first: int, second: int) -> None:
+    os.close(first)
+    os.close(second)

@@ -1,0 +1,124 @@
+"""The Clerk for asyncio on a real node."""
+
+import asyncio
+import gc
+
+import pytest
+
+from kvorum import AsyncClerk, ClerkClosed, TooLarge, Unavailable
+
+NOBODY = "127.0.0.1:1"
+
+
+def test_calls_of_many_tasks_are_done(cluster):
+    """Each append is there once, in its task's order."""
+
+    async def work(clerk: AsyncClerk, name: int) -> None:
+        for number in range(10):
+            await clerk.append("tasks", f"<{name}.{number}>")
+
+    async def main() -> bytes:
+        async with AsyncClerk(cluster.endpoints, timeout=30) as clerk:
+            await asyncio.gather(*(work(clerk, name) for name in range(50)))
+            return await clerk.get("tasks")
+
+    found = asyncio.run(main())
+
+    assert found.count(b"<") == 500
+    for name in range(50):
+        places = [found.index(b"<%d.%d>" % (name, number)) for number in range(10)]
+        assert places == sorted(places)
+
+
+def test_every_verb_works(cluster):
+    """As the blocking clerk's do."""
+
+    async def main() -> None:
+        async with AsyncClerk(cluster.endpoints, timeout=30) as clerk:
+            await clerk.put("verbs", "a")
+            await clerk.append("verbs", b"b")
+            assert await clerk.get("verbs") == await clerk.lookup("verbs", level="stale") == b"ab"
+            assert await clerk.get("no-verb") == b""
+            assert await clerk.lookup("no-verb") is None
+            status = await clerk.status()
+            assert [found.name for found in status.values() if found] == ["node1"]
+            with pytest.raises(TooLarge):
+                await clerk.put("verbs", bytes(1_500_000))
+
+    asyncio.run(main())
+
+
+def test_calls_of_one_moment_leave_together(cluster, monkeypatch):
+    """One frame for all of them."""
+    frames: list[int] = []
+
+    async def main() -> None:
+        async with AsyncClerk(cluster.endpoints, timeout=30) as clerk:
+            await clerk.put("k", "v")
+            send = clerk._lines._send
+
+            def count(endpoint: str, frame: bytes, now: float) -> None:
+                frames.append(len(frame))
+                send(endpoint, frame, now)
+
+            monkeypatch.setattr(clerk._lines, "_send", count)
+            await asyncio.gather(*(clerk.put("k", "v") for _ in range(50)))
+
+    asyncio.run(main())
+
+    assert len(frames) == 1
+
+
+def test_a_cancelled_task_harms_nobody(cluster):
+    """What it asked for may be done; the others go on."""
+
+    async def main() -> None:
+        async with AsyncClerk(cluster.endpoints, timeout=30) as clerk:
+            cancelled = asyncio.ensure_future(clerk.put("cancelled", "v"))
+            other = clerk.put("other", "v")
+            cancelled.cancel()
+            await other
+            assert await clerk.get("other") == b"v"
+
+    asyncio.run(main())
+
+
+def test_where_nobody_is_a_call_is_not_applied():
+    """The deadline comes without anything happening."""
+
+    async def main() -> None:
+        async with AsyncClerk(NOBODY, timeout=0.2) as clerk:
+            with pytest.raises(Unavailable):
+                await clerk.put("k", "v")
+
+    asyncio.run(main())
+
+
+def test_a_closed_clerk_says_so():
+    """What waits is ended, what comes later is refused."""
+
+    async def main() -> None:
+        clerk = AsyncClerk(NOBODY)
+        waiting = clerk.get("k")
+        clerk.close()
+        clerk.close()
+        with pytest.raises(ClerkClosed):
+            await waiting
+        with pytest.raises(ClerkClosed):
+            clerk.get("k")
+
+    asyncio.run(main())
+
+
+def test_a_clerk_serves_one_event_loop(cluster):
+    """That of its first call; the second one is refused."""
+    clerk = AsyncClerk(cluster.endpoints, timeout=30)
+
+    async def ask() -> None:
+        await clerk.get("k")
+
+    asyncio.run(ask())
+    with pytest.raises(ClerkClosed, match="event loop"):
+        asyncio.run(ask())
+    clerk.close()
+    gc.collect()

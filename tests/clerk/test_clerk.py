@@ -1,0 +1,269 @@
+"""The blocking Clerk on a real node."""
+
+import gc
+import os
+import threading
+import time
+from concurrent.futures import Future, wait
+
+import pytest
+
+from kvorum import (
+    Clerk,
+    ClerkClosed,
+    Cluster,
+    NotApplied,
+    OutcomeUnknown,
+    TooLarge,
+    Unavailable,
+)
+
+NOBODY = ["127.0.0.1:1"]
+
+
+def test_a_value_is_read_as_it_was_written(clerk):
+    """Text becomes UTF-8, bytes stay as they are."""
+    clerk.put("colour", "grün")
+    clerk.append(b"colour", b"\x00\xff")
+
+    assert clerk.get("colour") == "grün".encode() + b"\x00\xff"
+    assert clerk.lookup(bytearray(b"colour")) == clerk.get("colour", level="lease")
+
+
+def test_lookup_tells_missing_from_empty(clerk):
+    """A missing key reads as the empty value."""
+    clerk.put("empty", b"")
+
+    assert clerk.get("empty") == clerk.get("missing") == b""
+    assert clerk.lookup("empty") == b""
+    assert clerk.lookup("missing") is None
+
+
+def test_futures_are_done_when_their_calls_are(clerk):
+    """Writes of one thread take effect in its order, however many are on their way."""
+    writes = [clerk.append_async("futures", f"{number},") for number in range(200)]
+    assert all(write.result() is None for write in writes)
+
+    assert clerk.get_async("futures").result() == b"".join(b"%d," % n for n in range(200))
+    assert clerk.lookup_async("futures-missing").result() is None
+    assert not writes[0].cancel()
+
+
+def test_a_pipeline_waits_at_its_end(clerk):
+    """Its calls do not wait for each other, and each says what it led to."""
+    with clerk.pipeline() as pipeline:
+        for number in range(100):
+            pipeline.append("pipeline", f"{number},")
+        found = pipeline.get("empty-in-pipeline")
+        missing = pipeline.lookup("missing-in-pipeline")
+
+    assert clerk.get("pipeline") == b"".join(b"%d," % n for n in range(100))
+    assert (found.result(), missing.result()) == (b"", None)
+
+
+def test_a_pipeline_holds_only_so_many_calls(clerk, monkeypatch):
+    """At the bound a call waits for the first one, instead of being refused."""
+    monkeypatch.setattr("actors.clerk.PIPELINE_CALLS_MAX", 3)
+    with clerk.pipeline() as pipeline:
+        for number in range(20):
+            pipeline.append("bounded", f"{number},")
+            assert len(pipeline._calls) <= 3
+
+    assert clerk.get("bounded") == b"".join(b"%d," % n for n in range(20))
+
+
+def test_a_pipeline_raises_the_first_error_and_does_the_rest(clerk):
+    """An error of one call ends no other."""
+    pipeline = clerk.pipeline()
+    pipeline.put("fits", "1")
+    pipeline.put("too long", bytes(1_048_577))
+    pipeline.put("fits too", "2")
+    with pytest.raises(TooLarge):
+        pipeline.wait()
+
+    assert (clerk.get("fits"), clerk.get("fits too")) == (b"1", b"2")
+    pipeline.wait()  # it was told once
+
+
+def test_an_error_in_the_block_of_a_pipeline_goes_first(clerk):
+    """Nobody waits for calls that nobody will ask about."""
+
+    def body() -> None:
+        with clerk.pipeline() as pipeline:
+            pipeline.put("", "v")
+
+    with pytest.raises(ValueError, match="a key is empty"):
+        body()
+
+
+def test_many_threads_share_a_clerk(clerk):
+    """Each append is there once."""
+
+    def work(name: int) -> None:
+        for number in range(20):
+            clerk.append("shared", f"<{name}.{number}>")
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    found = clerk.get("shared")
+    for name in range(16):
+        places = [found.index(b"<%d.%d>" % (name, number)) for number in range(20)]
+        assert places == sorted(places)
+    assert found.count(b"<") == 320
+
+
+def test_limits_are_named_when_they_are_passed(clerk):
+    """Before and after the clerk has heard of them."""
+    for _ in range(2):
+        with pytest.raises(TooLarge, match="at most 500 bytes, values of at most 1048576"):
+            clerk.put("k", bytes(1_500_000))
+        with pytest.raises(TooLarge, match="keys of at most 500 bytes"):
+            clerk.get(bytes(501))
+        clerk.get("k")
+    with pytest.raises(ValueError, match="a key is empty"):
+        clerk.put("", "v")
+    with pytest.raises(TypeError, match="bytes or str, not int"):
+        clerk.put("k", 1)
+    with pytest.raises(ValueError, match="linearizable, lease, stale"):
+        clerk.get("k", level="quick")
+
+
+def test_an_append_past_the_limit_changes_nothing(clerk):
+    """The value stays as it was, and the clerk goes on."""
+    part = bytes(1_000_000)
+    clerk.put("long", part)
+    with pytest.raises(TooLarge):
+        clerk.append("long", part)
+
+    clerk.append("long", "end")
+    assert clerk.get("long") == part + b"end"
+
+
+def test_where_nobody_is_a_call_is_not_applied():
+    """Nothing was sent, so nothing is in doubt."""
+    with Clerk(NOBODY, timeout=0.2) as clerk:
+        with pytest.raises(Unavailable, match=r"no server answered in time \(key b'k'\)") as told:
+            clerk.put("k", "v")
+        assert told.value.key == b"k"
+        with pytest.raises(Unavailable):
+            clerk.get("k")
+        assert clerk.status(timeout=0.1) == {NOBODY[0]: None}
+
+
+def test_one_name_that_works_is_enough(cluster):
+    """The others are asked in turn."""
+    with Clerk([*NOBODY, "no.such.host.invalid:7101", *cluster.endpoints], timeout=30) as clerk:
+        clerk.put("found", "yes")
+        assert clerk.get("found") == b"yes"
+
+
+def test_a_closed_clerk_says_so(cluster):
+    """What waits is ended, what comes later is refused; closing twice does nothing."""
+    clerk = Clerk(NOBODY)
+    waiting: list[Future[None]] = [clerk.put_async("k", "v") for _ in range(3)]
+    clerk.close()
+    clerk.close()
+
+    assert all(isinstance(future.exception(1), ClerkClosed) for future in waiting)
+    with pytest.raises(ClerkClosed):
+        clerk.put("k", "v")
+    assert cluster.endpoints
+
+
+def test_a_callback_may_ask_but_not_wait(clerk):
+    """It runs on the clerk's thread: waiting there for the clerk would last for ever."""
+    told: list[object] = []
+    done = threading.Event()
+
+    def callback(_: Future[None]) -> None:
+        try:
+            clerk.get("k")
+        except RuntimeError as error:
+            told.append(error)
+        clerk.put_async("k", "w").add_done_callback(lambda _: done.set())
+
+    clerk.put_async("k", "v").add_done_callback(callback)
+
+    assert done.wait(30)
+    assert len(told) == 1
+
+
+def test_a_fork_is_refused(clerk):
+    """Loudly: a child that used its parent's connection would ruin both."""
+    clerk.put("before", "fork")
+    child = os.fork()
+    if child == 0:  # nothing of pytest may run in here
+        code = 1
+        try:
+            clerk.put("in", "child")
+        except ClerkClosed as error:
+            code = 0 if "fork" in str(error) else 2
+        clerk.close()
+        os._exit(code)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert clerk.get("before") == b"fork"
+
+
+def test_a_forgotten_clerk_ends_its_thread(cluster):
+    """Nobody holds it, so nobody could close it."""
+    clerk = Clerk(cluster.endpoints)
+    thread = clerk._loop._thread
+    clerk.get("k")
+    del clerk
+    gc.collect()
+
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_an_idle_clerk_costs_nothing(clerk):
+    """Nobody waits, so no turn is due."""
+    clerk.put("k", "v")
+    loop = clerk._loop
+
+    assert loop._lines.wait_s() == float("inf")
+
+
+def test_a_write_that_was_sent_and_not_answered_is_unknown():
+    """C1: a node that hangs may have done it; once it goes on, later calls work."""
+    with Cluster(nodes=1) as cluster, cluster.clerk(timeout=30) as clerk:
+        clerk.put("k", "1")
+        cluster.pause("node1")
+        with pytest.raises(OutcomeUnknown, match="may have been made or not"):
+            clerk.append("k", "2", timeout=0.3)
+        with pytest.raises(NotApplied):
+            clerk.get("k", timeout=0.3)
+        cluster.resume("node1")
+
+        clerk.append("k", "3")
+        assert clerk.get("k") in (b"13", b"123")
+
+
+def test_a_clerk_finds_the_next_leader():
+    """Killed or hung, a leader costs a moment and no write."""
+    with Cluster(nodes=3) as cluster, cluster.clerk(timeout=30) as clerk:
+        written = b""
+        for hurt, heal in ((cluster.kill, cluster.start), (cluster.pause, cluster.resume)):
+            leader = cluster.leader()
+            futures = [clerk.append_async("k", f"<{leader}{n}>") for n in range(50)]
+            hurt(leader)
+            futures += [clerk.append_async("k", f"<{leader}{n}>") for n in range(50, 100)]
+            wait(futures, timeout=30)
+            assert [future.exception(0) for future in futures] == [None] * 100
+            written += b"".join(f"<{leader}{n}>".encode() for n in range(100))
+            heal(leader)
+            assert clerk.get("k") == written
+
+
+def test_deadlines_are_kept():
+    """Neither long before nor long after."""
+    with Clerk(NOBODY) as clerk:
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            clerk.get("k", timeout=0.5)
+        assert 0.5 <= time.monotonic() - began < 5

@@ -1,0 +1,92 @@
+"""actors/actor.py: the order of a turn, also where the process was stopped in the middle of it."""
+
+from types import SimpleNamespace
+
+import zmq
+
+from actors import actor
+from actors.actor import DRAIN_MAX, Actor, drain
+
+TICK_S = 0.01
+
+
+class Listener:
+    """A brain that writes down what it is told, and ends the loop when it has heard enough."""
+
+    def __init__(self, mailbox: zmq.Socket[bytes], messages: int) -> None:
+        self.said: list[object] = []
+        self.ended = False
+        self._mailbox = mailbox
+        self._messages = messages
+
+    def sockets(self):
+        """One mailbox."""
+        return {self._mailbox: lambda frames: self.said.append(frames[0])}
+
+    def tick(self):
+        """Write it down."""
+        self.said.append("tick")
+
+    def flush(self):
+        """Write it down."""
+        self.said.append("flush")
+
+    def is_done(self):
+        """Everything was heard."""
+        return sum(isinstance(word, bytes) for word in self.said) >= self._messages
+
+    def close(self):
+        """The loop is over."""
+        self.ended = True
+
+
+def test_what_came_while_the_process_stood_still_is_handed_in_behind_its_ticks(monkeypatch):
+    """R2: a promise of silence, or a lease, never counts from before what it answers was sent."""
+    clock = SimpleNamespace(now_s=0.0)
+
+    def drain_slowly(socket):
+        clock.now_s += 5 * TICK_S
+        return drain(socket)
+
+    monkeypatch.setattr(actor, "drain", drain_slowly)
+    monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+
+    assert turns_of(b"heartbeat") == [*["tick"] * 5, b"heartbeat", "flush"]
+
+
+def test_a_turn_hands_in_all_that_waits_and_flushes_once(monkeypatch):
+    """DESIGN 1: batching falls out of the loop."""
+    monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: 0.0))
+
+    assert turns_of(b"a", b"b", b"c") == [b"a", b"b", b"c", "flush"]
+
+
+def test_a_turn_takes_no_more_than_its_bound(monkeypatch):
+    """O3: ticks go on, however much waits."""
+    monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: 0.0))
+
+    said = turns_of(*[b"word"] * (DRAIN_MAX + 1))
+
+    assert said.index("flush") == DRAIN_MAX
+    assert said[DRAIN_MAX:] == ["flush", b"word", "flush"]
+
+
+def turns_of(*words: bytes):
+    """What a brain is told when these words wait for it, up to the turn of the last one."""
+    with zmq.Context() as context, context.socket(zmq.PAIR) as ours, context.socket(zmq.PAIR) as at:
+        for socket in (ours, at):
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.SNDHWM, 0)
+            socket.setsockopt(zmq.RCVHWM, 0)
+        at.bind("inproc://mailbox")
+        ours.connect("inproc://mailbox")
+        for word in words:
+            ours.send(word)
+        listener = Listener(at, len(words))
+        listening = Actor("listener", lambda: listener, TICK_S, lambda _: None)
+        listening.start()
+        assert listening.stop(timeout_s=5), "it ends when it has heard everything"
+        assert listening.failure is None and listener.ended
+        while listener.said[-2:] == ["flush", "flush"]:
+            listener.said.pop()  # it was not told to stop yet
+        return listener.said

@@ -1,0 +1,317 @@
+"""One life of a whole node: KVServer, Raft and their two writers, speaking as in actors/.
+
+The brains are those of a real node (kv/server.py, kv/machine.py, raft/driver.py); this file is the
+shell around them, over simulated disks and wires.
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, NamedTuple, cast
+
+from kv.server import About, Limits, Server
+from messages import localcodec
+from messages.clientcodec import encode
+from messages.codec import CodecError
+from messages.envelope import opened, seal, unseal
+from messages.local import (
+    FlushState,
+    Handover,
+    InstallState,
+    ReadChunk,
+    RoleIs,
+    StageChunk,
+    StateFlushed,
+    StateInstalled,
+    StateSaved,
+)
+from messages.raft import Message
+from raft import core
+from raft.driver import Driver
+from raft.state import Role, Saved
+from storage.boot import load_saved
+from storage.log import LogStore
+from storage.state import StateStore
+from verify.lines import Lines
+from verify.network import Network
+from verify.nodelaws import NodeLaws, Witnessed
+from verify.nodestore import Store
+from verify.nodeswarm import Plan
+from verify.process import Actor, Handler, Process
+from verify.timeline import Timeline
+from verify.nodewriters import LogWriter, NodeDisk, StateWriter
+
+CLUSTER = "simulated"
+FOR_STATE_WRITER = (ReadChunk, StageChunk, InstallState)
+KEY_BYTES_MAX, VALUE_BYTES_MAX = 100, 100_000
+UNITS_PER_MS = 100
+
+
+class Ground(NamedTuple):
+    """What all nodes and clerks of a world stand on."""
+
+    timeline: Timeline
+    network: Network
+    lines: Lines
+    laws: NodeLaws
+    is_up: Callable[[int], bool]
+
+    @property
+    def plan(self) -> Plan:
+        """The present one: it changes when faults end."""
+        return self.lines.plan
+
+
+class Node(Process):
+    """Everything here is gone after a crash; what is left is on the disk."""
+
+    def __init__(
+        self,
+        ground: Ground,
+        node_id: int,
+        disk: NodeDisk,
+        tick_units: int,
+        on_crash: Callable[["Node"], None],
+    ) -> None:
+        super().__init__(ground.timeline, node_id, lambda: self._end(on_crash))
+        self.disk = disk
+        self.tick_units = tick_units
+        self._ground = ground
+        self._store = Store(disk.state)
+        self._clock_units = ground.timeline.random.getrandbits(40)
+        self._clock_read_at = ground.timeline.now
+        self._frozen_at = ground.timeline.now
+        self._to_raft: list[Any] = []
+        self._to_state_writer: list[Any] = []
+        self.driver = self._start_raft()
+        self.server = self._start_server()
+        chunk_bytes = ground.timeline.swarm.chunk_bytes
+        self._log_writer = LogWriter(self, disk, self._on_log_done)
+        self._state_writer = StateWriter(self, disk, self._store, chunk_bytes, self._on_state_done)
+        self._log_actor = Actor(self, self._log_writer.tick, _nothing)
+        self._state_actor = Actor(self, self._state_writer.tick, _nothing)
+        self._raft_actor = Actor(self, self.driver.tick, self._flush_raft)
+        self._server_actor = Actor(self, self._freeze_if_due, self._flush_server)
+        ground.timeline.after(ground.timeline.random.randrange(tick_units), self._on_tick)
+        ground.timeline.note(node_id, "starts", disk.log.hard_state)
+
+    def __str__(self) -> str:
+        raft, log = self.driver.raft, self.driver.raft.log
+        role = f"paused {raft.role.value}" if self.is_paused else raft.role.value
+        marks = f"log {log.truncated_index}..{log.stable_index}..{log.last_index}"
+        applied = f"commit {raft.commit_index}, applied {self.server.machine.applied_index}"
+        return (
+            f"S{self.number} {role} in term {raft.current_term}, leader S{raft.leader_id}, "
+            f"{marks}, {applied}, durable {self._store.applied_index}, {self.server.backlog}"
+        )
+
+    @property
+    def server_id(self) -> int:
+        """Who it is to Raft."""
+        return self.number
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it runs and believes that it leads."""
+        return self.is_running and self.driver.raft.role is Role.LEADER
+
+    # What happens to it
+
+    def receive(self, message: Message) -> None:
+        """A peer's message has arrived."""
+        self._raft_actor.put(self._on_peer, message)
+
+    def on_client(self, client: bytes, frame: bytes) -> None:
+        """A clerk's frame has arrived."""
+        self._server_actor.put(self._on_client, (client, frame))
+
+    def hand_over(self, target: int) -> None:
+        """Somebody wishes that another node lead."""
+        self._raft_actor.put(self._on_local, [Handover(target)])
+
+    def abort_snapshots(self) -> None:
+        """The states it sends can no longer be read, and what it stages is lost."""
+        self._state_writer.abort()
+
+    def lose_line(self, peer: int) -> None:
+        """Its connection to a peer broke."""
+        core.unreachable(self.driver.raft, peer)
+        self._raft_actor.wake()
+
+    def _end(self, on_crash: Callable[["Node"], None]) -> None:
+        self._log_writer.crash()
+        self._state_writer.crash()
+        on_crash(self)
+
+    def _on_tick(self, _: object) -> None:
+        if self.is_alive:
+            self.timeline.after(self.tick_units, self._on_tick)
+            for actor in self.actors:
+                actor.on_tick()
+
+    # Its start
+
+    def _start_raft(self) -> Driver:
+        """As actors/node.py does: log and state are checked against each other (D10)."""
+        log, state = cast("LogStore", self.disk.log), cast("StateStore", self._store)
+        saved = Saved(*load_saved(log, state, 0))
+        random = Random(self.timeline.random.getrandbits(32))
+        config = self.timeline.swarm.config
+        return Driver(core.start(0, self.number, config, random, saved))
+
+    def _start_server(self) -> Server:
+        plan, nodes = self._ground.plan, range(1, self.timeline.swarm.voters + 1)
+        about = About(CLUSTER, self.number, f"node{self.number}", 1, endpoints(nodes))
+        limits = Limits(
+            KEY_BYTES_MAX,
+            VALUE_BYTES_MAX,
+            plan.pending_bytes_max,
+            plan.client_frames_max,
+            plan.reads_max,
+        )
+        return Server(about, limits, self._load_machine())
+
+    def _load_machine(self) -> Witnessed:
+        store = self._store
+        applied = store.last_included if store.applied_index else self.disk.log.base
+        return Witnessed(self._ground.laws, self.number, store, applied, store.meta)
+
+    # Between its actors
+
+    def _tell(self, actor: Actor, handle: Handler, messages: list[Any]) -> None:
+        """Messages from one actor to another are in order, and never lost but with the node."""
+        if self.burns_out():
+            return
+        plan = self._ground.plan
+        if plan.local_codec:
+            copies = localcodec.decode(localcodec.encode(messages))
+            assert copies == messages, f"codec: {messages} became {copies}"
+            messages = copies
+        actor.tell(handle, messages, self.timeline.random.randrange(plan.hop_units) + 1)
+
+    def _on_log_done(self, message: Any) -> None:  # noqa: ANN401 - Written or Space
+        self._tell(self._raft_actor, self._on_log_writer, [message])
+
+    def _on_state_done(self, message: Any) -> None:  # noqa: ANN401 - any answer of a StateWriter
+        self._tell(self._server_actor, self._on_state_writer, [message])
+
+    # Raft, as actors/raft.py has it
+
+    def _on_peer(self, message: Message) -> None:
+        self.timeline.note(self.number, "<-", message)
+        self.driver.on_peer(message)
+
+    def _on_log_writer(self, messages: list[Any]) -> None:
+        self._on_local(messages)
+
+    def _on_local(self, messages: list[Any]) -> None:
+        for message in messages:
+            self.timeline.note(self.number, "raft <-", message)
+            self.driver.on_local(message)
+
+    def _flush_raft(self) -> None:
+        to_peers, to_server, to_writer = self.driver.turn()
+        self._send(to_peers)
+        if to_writer:
+            self._tell(self._log_actor, self._log_writer.handle, list(to_writer))
+        if to_server:
+            self._tell(self._server_actor, self._on_raft, list(to_server))
+
+    def _send(self, messages: list[Message]) -> None:
+        """To peers, each message an effect; who is not there may be noticed."""
+        ground = self._ground
+        if ground.plan.envelopes:
+            messages = self._through_frames(messages)
+        for message in messages:
+            if self.burns_out():
+                return
+            ground.laws.on_send(self.disk.log, [message])
+            ground.network.send([message])
+            if not ground.is_up(message.target) and self.timeline.random.random() < 0.3:
+                core.unreachable(self.driver.raft, message.target)
+
+    def _through_frames(self, messages: list[Message]) -> list[Message]:
+        """What peers make of our frames; one that is damaged is lost as a whole."""
+        heard: list[Message] = []
+        for target in sorted({message.target for message in messages}):
+            theirs = [message for message in messages if message.target == target]
+            frames = list(seal(CLUSTER, self.number, target, theirs))
+            assert sum((opened(unseal(frame)) for frame in frames), []) == theirs
+            for frame in frames:
+                if self.timeline.random.random() < self._ground.plan.torn:
+                    self._check_refused(frame)
+                else:
+                    heard += opened(unseal(frame))
+        return heard
+
+    def _check_refused(self, frame: bytes) -> None:
+        place = self.timeline.random.randrange(len(frame))
+        damaged = frame[:place] + bytes([frame[place] ^ 1]) + frame[place + 1 :]
+        try:
+            opened(unseal(damaged))
+        except CodecError:
+            self.timeline.facts["damaged frames"] += 1
+        else:
+            raise AssertionError("codec: a damaged frame was believed")
+
+    # KVServer, as actors/kvserver.py has it
+
+    def _on_client(self, arrived: tuple[bytes, bytes]) -> None:
+        self.server.on_frame(*arrived)
+
+    def _on_raft(self, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, FOR_STATE_WRITER):
+                self._to_state_writer.append(message)
+                continue
+            if isinstance(message, RoleIs) and message.role == Role.LEADER.value:
+                self._ground.laws.on_leader(self.number, message.term)
+            self.timeline.note(self.number, "server <-", message)
+            self.server.on_local(message)
+
+    def _on_state_writer(self, messages: list[Any]) -> None:
+        for message in messages:
+            if isinstance(message, StateFlushed):
+                self._store.release()
+                self._to_raft.append(StateSaved(self._store.applied_index))
+                continue
+            if isinstance(message, StateInstalled):
+                self._store.adopt()
+                self.server.machine = self._load_machine()
+            self._to_raft.append(message)
+
+    def _flush_server(self) -> None:
+        now = self.timeline.now
+        self._clock_units += (now - self._clock_read_at) * self._ground.plan.haste
+        self._clock_read_at = now
+        replies, to_raft = self.server.turn(self._clock_units // UNITS_PER_MS)
+        to_raft += self._to_raft
+        self._to_raft = []
+        if to_raft:
+            self._tell(self._raft_actor, self._on_local, list(to_raft))
+        if self._to_state_writer:
+            wishes, self._to_state_writer = self._to_state_writer, []
+            self._tell(self._state_actor, self._state_writer.handle, wishes)
+        for client, reply in replies:
+            if self.burns_out():
+                return
+            self.timeline.note(self.number, f"-> {client.decode()}", reply)
+            self._ground.lines.to_clerk(self.number, client, encode(reply))
+
+    def _freeze_if_due(self) -> None:
+        store, machine, plan = self._store, self.server.machine, self._ground.plan
+        old = self.timeline.now - self._frozen_at >= plan.flush_ticks * self.tick_units
+        if not old and len(store.memtable) < plan.flush_keys:
+            return
+        self._frozen_at = self.timeline.now
+        if machine.applied_index > store.applied_index and not store.is_flushing:
+            store.freeze(machine.meta(), machine.applied)
+            self._to_state_writer.append(FlushState())
+
+
+def endpoints(nodes: range) -> dict[int, str]:
+    """Where clerks find each node."""
+    return {node: f"node{node}:1" for node in nodes}
+
+
+def _nothing() -> None:
+    """Writers answer when something is done, not when a turn ends."""
