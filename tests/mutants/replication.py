@@ -211,7 +211,8 @@ MUTANTS = (
         "return min(index, self.truncated_index - 1)",
         "return min(index, self.truncated_index)",
         "The leader probes for ever where its log begins and the follower's differs.",
-        "tests/unit/test_replication.py::test_a_follower_whose_conflict_lies_below_the_log_needs_a_snapshot",
+        "tests/unit/test_replication.py"
+        "::test_a_follower_whose_conflict_lies_below_the_log_needs_a_snapshot",
     ),
     Mutant(
         "append-of-too-many-entries",
