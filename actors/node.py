@@ -114,7 +114,9 @@ class Node:
     def _parts(self) -> list[tuple[str, Callable[[], Brain], float]]:
         """The actors in the order they start: each finds those that it speaks to."""
         tick_s = self._config.tick_ms / 1000
-        store = LogStore(self._opened.log, self._config.disk_reserve_bytes)
+        # What was let in before the reserve was reached still finds half of it: a write that is held
+        # back holds the votes behind it back (O1).
+        store = LogStore(self._opened.log, self._config.disk_reserve_bytes // 2)
         clock = time.monotonic
         return [
             ("zap", partial(ZapActor, self._context), 0.1),

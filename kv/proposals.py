@@ -43,8 +43,11 @@ class Proposals:
         self._frames_of: dict[bytes, int] = {}
 
     def has_room(self, client: bytes, size: int) -> bool:
-        """Whether one more frame may wait; beyond either bound the clerk is told to back off."""
-        fits = self.bytes_waiting + size <= self._bytes_max
+        """Whether one more frame may wait; beyond either bound the clerk is told to back off.
+
+        Where nothing waits any frame may: one larger than the bound would else be refused for ever.
+        """
+        fits = not self.bytes_waiting or self.bytes_waiting + size <= self._bytes_max
         return fits and self._frames_of.get(client, 0) < self._client_frames_max
 
     def gather(self, waiting: Waiting, frame: bytes) -> None:

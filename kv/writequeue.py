@@ -138,7 +138,7 @@ class WriteQueue:
         """That server did not execute the transmission this number is in: the calls of it.
 
         Where it may be one of several transmissions, none of them is cleared of doubt: the other
-        one may be the one that is executed.
+        one may be the one that is executed. That no transmission arrives twice is TCP's promise.
         """
         if number < self._first or number <= self._forgotten:
             return []

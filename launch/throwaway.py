@@ -107,8 +107,9 @@ class Cluster:
         self._processes[name].wait(END_S)
 
     def pause(self, name: str) -> None:
-        """Let a node hang."""
+        """Let a node hang; it does when this returns."""
         self._signal(name, signal.SIGSTOP)
+        os.waitid(os.P_PID, self._processes[name].pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self, name: str) -> None:
         """Let it go on."""

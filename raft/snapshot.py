@@ -47,11 +47,11 @@ def begin_sending(raft: Raft, progress: Progress) -> None:
 
 
 def wanted_chunks(raft: Raft) -> list[InstallSnapshot]:
-    """The chunks to be read and sent now, one a follower, within its window, while it answers."""
+    """The chunks to be read and sent now, one a follower, within its window."""
     wanted = []
     for server, progress in raft.progress.items():
         install = progress.install
-        if install is None or install.wanted or install.all_sent or not progress.recent_active:
+        if install is None or install.wanted or install.all_sent:
             continue
         if install.sent_offset - install.acked_offset < raft.config.snapshot_window_bytes:
             install.wanted = True
@@ -99,7 +99,10 @@ def on_install_snapshot_reply(raft: Raft, message: InstallSnapshotReply) -> None
 
 
 def on_tick(raft: Raft) -> None:
-    """Chunks or their answers were lost, or the follower starts over: send from where it stands."""
+    """Chunks or their answers were lost, or the follower starts over: send from where it stands.
+
+    To a silent one nothing is sent again: it may be dead, and each time costs a whole window.
+    """
     for progress in raft.progress.values():
         install = progress.install
         if install is not None and progress.recent_active:

@@ -92,9 +92,7 @@ class SnapshotReader:
 
     def chunk(self, offset: int) -> tuple[bytes, bool]:
         """The chunk that begins at this byte of the stream, and whether it is the last."""
-        boundary = self._boundaries.get(offset)
-        if boundary is None:
-            raise UnknownOffset(f"no chunk begins at {offset}")
+        boundary = self._boundaries.get(offset) or self._forward_to(offset)
         block, behind = self._block(boundary)
         done = not block
         if done:
@@ -112,6 +110,21 @@ class SnapshotReader:
     def close(self) -> None:
         """Let the pages go."""
         self._txn.abort()
+
+    def _forward_to(self, offset: int) -> _Boundary:
+        """Read on to where a follower stands that an earlier reader of the same state served.
+
+        Starting over instead would never end: the follower names its offset, whoever reads.
+        """
+        place = max(self._boundaries)
+        while place < offset:
+            data, done = self.chunk(place)
+            if done:
+                break
+            place += len(data)
+        if offset not in self._boundaries:
+            raise UnknownOffset(f"no chunk begins at {offset}")
+        return self._boundaries[offset]
 
     def _block(self, boundary: _Boundary) -> tuple[bytes, _Boundary]:
         """The next raw bytes, empty at the end, and where they end."""

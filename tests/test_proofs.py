@@ -22,6 +22,15 @@ def test_no_seed_breaks_a_law_of_raft(request: pytest.FixtureRequest, piece: int
         run("verify.simulate", f"--seeds={last - first}", f"--from={first}")
 
 
+@pytest.mark.parametrize("piece", range(SLICES))
+def test_no_seed_breaks_a_law_of_whole_nodes(request: pytest.FixtureRequest, piece: int) -> None:
+    """Linearizable and exactly once, for every clerk, whatever strikes; half as many worlds."""
+    seeds: int = request.config.getoption("--seeds") // 2
+    first, last = seeds * piece // SLICES, seeds * (piece + 1) // SLICES
+    if first < last:
+        run("verify.simulate", "--nodes", f"--seeds={last - first}", f"--from={first}")
+
+
 def test_every_planted_bug_is_caught(request: pytest.FixtureRequest) -> None:
     """A proof that cannot fail proves nothing."""
     if not request.config.getoption("--mutants"):

@@ -56,7 +56,7 @@ class Cluster:
     def draw_clock(self) -> int:
         """The length of one server's tick: often as wrong as it may be."""
         percent, random = self.timeline.swarm.clock_percent, self.timeline.random
-        wrong = random.choice((-percent, percent, random.randint(-percent, percent)))
+        wrong = random.choice((-percent, -percent, percent, random.randint(-percent, percent)))
         return TICK * (100 + wrong) // 100
 
     def set_clock(self, server: Server) -> None:

@@ -5,8 +5,9 @@ Wing and Gong's search with Lowe's memory: try the operations that nothing prece
 so each is checked alone. An operation whose end nobody knows may take effect at any time after its
 call, or never; a read that failed says nothing and is left out.
 
-Two things keep the search narrow where many writes overlap: a read that fits is taken at once, as
-it changes nothing, and a value from which a coming read cannot come about is a dead end.
+Three things keep the search short where many writes overlap: a read that fits is taken at once, as
+it changes nothing, and a value from which a coming read cannot come about is a dead end. And who
+knows in which order things happened may list them so: that order is tried first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -66,7 +67,7 @@ def check(history: Iterable[Operation], states_max: int = STATES_MAX) -> Finding
             by_key.setdefault(operation.key, []).append(operation)
     finding = Finding(Verdict.LINEARIZABLE)
     for key, operations in by_key.items():
-        found = check_key(sorted(operations), states_max)
+        found = check_key(operations, states_max)
         if found.verdict is Verdict.NOT_LINEARIZABLE:
             return found._replace(key=key)
         if found.verdict is Verdict.UNDECIDED:
@@ -75,8 +76,10 @@ def check(history: Iterable[Operation], states_max: int = STATES_MAX) -> Finding
 
 
 def check_key(operations: list[Operation], states_max: int) -> Finding:
-    """Search for an order of one key's operations, which come sorted by their calls."""
-    search = _Search(operations)
+    """Search for an order of one key's operations, first for the one in which they are listed."""
+    order = sorted(range(len(operations)), key=lambda listed: operations[listed].called)
+    operations = [operations[listed] for listed in order]
+    search = _Search(operations, order)
     while not search.is_done:
         if not search.advance() and not search.go_back():
             stuck = tuple(operations[place] for place in search.furthest)
@@ -128,14 +131,15 @@ class _Search:
     not done returned: that window is short, however long the history.
     """
 
-    def __init__(self, operations: list[Operation]) -> None:
-        self._operations = operations
+    def __init__(self, operations: list[Operation], ranks: list[int]) -> None:
+        self._operations = operations  # by their calls
+        self._ranks = ranks  # in which they are tried
         self._needed = sum(1 for found in operations if found.returned != NEVER)
         self._answered = 0
         self._done = 0
         self._value = b""
         self._first = 0
-        self._next = 0  # the first place to try from here
+        self._next = 0  # the first rank to try from here
         self._steps: list[_Step] = []
         self._seen: set[tuple[int, int, bytes]] = set()
         self._reads = [_Read.of(place, operations) for place in _reads_among(operations)]
@@ -159,8 +163,8 @@ class _Search:
         if self._answered > self._deepest:
             self._deepest, self.furthest = self._answered, window
         fitting = [place for place in window if self._fits(place)] if not self._next else []
-        for place in fitting[:1] or window:
-            if place < self._next:
+        for place in fitting[:1] or sorted(window, key=self._ranks.__getitem__):
+            if self._ranks[place] < self._next:
                 continue
             value = _effect(self._operations[place], self._value)
             if value is not None and self._enter(place, value):
@@ -176,7 +180,7 @@ class _Search:
             place, self._done, self._value, self._first, self._first_read = self._steps.pop()
             operation = self._operations[place]
             self._answered -= operation.returned != NEVER
-            self._next = place + 1
+            self._next = self._ranks[place] + 1
             if operation.kind is not Kind.GET:
                 return True
         return False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple, cast
 
-from kv.server import About, Limits, Server
+from kv.server import PARKED_MAX, About, Limits, Server
 from messages import localcodec
 from messages.clientcodec import encode
 from messages.codec import CodecError
@@ -80,6 +80,7 @@ class Node(Process):
         self._clock_units = ground.timeline.random.getrandbits(40)
         self._clock_read_at = ground.timeline.now
         self._frozen_at = ground.timeline.now
+        self._frame_bytes_max = ground.plan.pending_bytes_max
         self._to_raft: list[Any] = []
         self._to_state_writer: list[Any] = []
         self.driver = self._start_raft()
@@ -122,6 +123,7 @@ class Node(Process):
 
     def on_client(self, client: bytes, frame: bytes) -> None:
         """A clerk's frame has arrived."""
+        self._frame_bytes_max = max(self._frame_bytes_max, len(frame))
         self._server_actor.put(self._on_client, (client, frame))
 
     def hand_over(self, target: int) -> None:
@@ -271,18 +273,25 @@ class Node(Process):
     def _on_state_writer(self, messages: list[Any]) -> None:
         for message in messages:
             if isinstance(message, StateFlushed):
-                self._store.release()
-                self._to_raft.append(StateSaved(self._store.applied_index))
+                self._on_flushed()
                 continue
             if isinstance(message, StateInstalled):
                 self._store.adopt()
                 self.server.machine = self._load_machine()
             self._to_raft.append(message)
 
+    def _on_flushed(self) -> None:
+        """What is durable now; a snapshot that was installed meanwhile is Raft's to count."""
+        was_flushing = self._store.is_flushing
+        self._store.release()
+        if was_flushing and not self._store.is_flushing:
+            self._to_raft.append(StateSaved(self._store.applied_index))
+
     def _flush_server(self) -> None:
         now = self.timeline.now
         self._clock_units += (now - self._clock_read_at) * self._ground.plan.haste
         self._clock_read_at = now
+        self._check_bounds()
         replies, to_raft = self.server.turn(self._clock_units // UNITS_PER_MS)
         to_raft += self._to_raft
         self._to_raft = []
@@ -296,6 +305,13 @@ class Node(Process):
                 return
             self.timeline.note(self.number, f"-> {client.decode()}", reply)
             self._ground.lines.to_clerk(self.number, client, encode(reply))
+
+    def _check_bounds(self) -> None:
+        """Nothing waits here without a bound; a single frame may be larger than that for all."""
+        frame_bytes, reads, parked, _ = self.server.backlog
+        assert frame_bytes <= self._frame_bytes_max, "bounds: frames that wait"
+        assert reads <= self._ground.plan.reads_max, "bounds: reads that wait"
+        assert parked <= PARKED_MAX, "bounds: clerks that wait for a leader"
 
     def _freeze_if_due(self) -> None:
         store, machine, plan = self._store, self.server.machine, self._ground.plan

@@ -47,7 +47,10 @@ class Prober:
 class NodeHealing:
     """The last phase of a world; whatever does not come about in time is a broken law."""
 
-    def __init__(self, nodes: Nodes, clerks: Clerks, keys: list[bytes]) -> None:
+    def __init__(
+        self, nodes: Nodes, clerks: Clerks, keys: list[bytes], settling_units: int
+    ) -> None:
+        self._settling = settling_units
         self._nodes = nodes
         self._clerks = clerks
         self._keys = keys
@@ -57,15 +60,14 @@ class NodeHealing:
         """Ask for everything that nodes promise."""
         for clerk in self._clerks.all:
             clerk.resume()
+        self._timeline.run(self._settling)
         self._wait("end of all calls", lambda: not self._nodes.calls.pending)
         asked = self._clerks.ask_everything()
         self._wait("end of the last calls", lambda: not self._nodes.calls.pending)
         self._check_done(asked)
         self._wait("equal logs and states", self._are_equal)
         self._read_everywhere()
-        for node in self._nodes.servers.values():
-            backlog = node.server.backlog
-            assert not any(backlog), f"bounds: S{node.number} still has {backlog}"
+        self._wait("end of all that nodes owe", self._owe_nothing)
         self._nodes.calls.check()
 
     def _wait(self, what: str, comes_about: Callable[[], object]) -> None:
@@ -88,6 +90,10 @@ class NodeHealing:
             and node.driver.raft.leader_id
             for node in nodes
         )
+
+    def _owe_nothing(self) -> bool:
+        """Nothing that waited for an answer was forgotten."""
+        return not any(any(node.server.backlog) for node in self._nodes.servers.values())
 
     def _read_everywhere(self) -> None:
         """No write that was acknowledged is lost, whomever one asks."""

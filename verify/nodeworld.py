@@ -10,6 +10,7 @@ from verify.nodes import Nodes
 from verify.nodeswarm import draw_nodes
 from verify.timeline import Timeline
 from verify.transcript import TICK, Transcript
+from verify.world import settling
 
 
 class NodeWorld:
@@ -26,7 +27,8 @@ class NodeWorld:
         self.cluster = Nodes(self.timeline, self.plan, keys)
         self.clerks = Clerks(self.cluster.ground, self.cluster.calls, keys)
         self.nemesis = NodeNemesis(self.cluster, self.clerks)
-        self.healing = NodeHealing(self.cluster, self.clerks, keys)
+        settling_units = settling(self.swarm)
+        self.healing = NodeHealing(self.cluster, self.clerks, keys, settling_units)
 
     def run(self) -> Counter[str]:
         """Let faults strike, let them end, and count what happened; a broken law raises."""

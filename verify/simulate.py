@@ -3,6 +3,8 @@
 python -m verify.simulate --seeds 1000 [--from N] [--jobs J]
 python -m verify.simulate --minutes 60 [--from N] [--jobs J]
 python -m verify.simulate --seed N [--trace]
+
+A world is one of Raft cores, or with --nodes one of whole nodes and their clerks.
 """
 
 import argparse
@@ -14,11 +16,15 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import NamedTuple
 
+from verify.nodeworld import NodeWorld
 from verify.transcript import Transcript
 from verify.world import World
+
+Kind = type[World] | type[NodeWorld]
 
 BATCH = 64
 """So many seeds are handed to each process at a time when only the clock ends the run."""
@@ -31,9 +37,9 @@ class Outcome(NamedTuple):
     failure: str
 
 
-def run_seed(seed: int, transcript: Transcript) -> Outcome:
+def run_seed(seed: int, transcript: Transcript, kind: Kind = World) -> Outcome:
     """Run one world to its end, or to the first law that is broken."""
-    world = World(seed, transcript)
+    world = kind(seed, transcript)
     try:
         world.run()
     except Exception as error:  # noqa: BLE001 - whatever goes wrong in a world is a finding
@@ -41,47 +47,49 @@ def run_seed(seed: int, transcript: Transcript) -> Outcome:
     return Outcome(world.timeline.facts, "")
 
 
-def run_seeds(seeds: Iterable[int], jobs: int) -> Iterator[Outcome]:
+def run_seeds(seeds: Iterable[int], jobs: int, kind: Kind = World) -> Iterator[Outcome]:
     """Run many worlds in as many processes; the answers come in the order of the seeds."""
+    run_one = partial(_run_one_of_many, kind)
     if jobs == 1:
-        yield from map(_run_one_of_many, seeds)
+        yield from map(run_one, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(_run_one_of_many, seeds, chunksize=8)
+        yield from pool.imap(run_one, seeds, chunksize=8)
 
 
-def run_minutes(minutes: float, first: int, jobs: int) -> Iterator[Outcome]:
+def run_minutes(minutes: float, first: int, jobs: int, kind: Kind = World) -> Iterator[Outcome]:
     """Run worlds until the time is over."""
     deadline = time.monotonic() + minutes * 60
     for start in count(first, BATCH * jobs):
         if time.monotonic() >= deadline:
             return
-        yield from run_seeds(range(start, start + BATCH * jobs), jobs)
+        yield from run_seeds(range(start, start + BATCH * jobs), jobs, kind)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for; zero means that every law held."""
     asked = _parse(arguments)
+    kind = NodeWorld if asked.nodes else World
     if asked.seed is not None:
-        return _replay(asked.seed, trace=asked.trace)
+        return _replay(asked.seed, kind, trace=asked.trace)
     if asked.minutes is not None:
-        return _report(run_minutes(asked.minutes, asked.first, asked.jobs))
+        return _report(run_minutes(asked.minutes, asked.first, asked.jobs, kind))
     seeds = range(asked.first, asked.first + asked.seeds)
-    return _report(run_seeds(seeds, max(1, min(asked.jobs, asked.seeds))))
+    return _report(run_seeds(seeds, max(1, min(asked.jobs, asked.seeds)), kind))
 
 
-def _replay(seed: int, *, trace: bool) -> int:
+def _replay(seed: int, kind: Kind, *, trace: bool) -> int:
     """One seed, with a digest of its transcript to compare two runs by."""
     transcript = Transcript(keep=None, live=trace)
-    code = _report(run_seed(each, transcript) for each in [seed])
+    code = _report(run_seed(each, transcript, kind) for each in [seed])
     print(f"transcript {transcript.digest()}")
     return code
 
 
-def _run_one_of_many(seed: int) -> Outcome:
+def _run_one_of_many(kind: Kind, seed: int) -> Outcome:
     """A world is a thicket of references, gone as a whole: looking for rubbish in it is waste."""
     gc.disable()
-    outcome = run_seed(seed, Transcript())
+    outcome = run_seed(seed, Transcript(), kind)
     if seed % 16 == 0:
         gc.collect()
     return outcome
@@ -106,9 +114,10 @@ def _report(outcomes: Iterable[Outcome]) -> int:
     return 0
 
 
-def _failure(world: World, error: Exception, transcript: Transcript) -> str:
+def _failure(world: World | NodeWorld, error: Exception, transcript: Transcript) -> str:
     """The end of the transcript, how the servers stood, the law, and how to see it again."""
     law = str(error) if isinstance(error, AssertionError) and str(error) else repr(error)
+    flag = "--nodes " if isinstance(world, NodeWorld) else ""
     place = traceback.extract_tb(error.__traceback__)[-1]
     lines = [
         *transcript.lines()[-60:],
@@ -117,7 +126,7 @@ def _failure(world: World, error: Exception, transcript: Transcript) -> str:
         f"wishes: {world.swarm.wishes}",
         f"seed {world.seed} breaks a law: {law}",
         f"at {os.path.relpath(place.filename)}:{place.lineno}",
-        f"replay: python -m verify.simulate --seed {world.seed}",
+        f"replay: python -m verify.simulate {flag}--seed {world.seed}",
     ]
     return "\n".join(lines)
 
@@ -131,6 +140,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--seed", type=int, help="replay this one world")
+    parser.add_argument("--nodes", action="store_true", help="whole nodes instead of Raft cores")
     parser.add_argument("--trace", action="store_true", help="print every event of it")
     return parser.parse_args(arguments)
 

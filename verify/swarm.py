@@ -80,9 +80,7 @@ WISHES = {
 def draw(random: Random) -> Swarm:
     """The configuration of one seed."""
     config = _config(random)
-    leases = config.lease_reads
-    wishes = _some(random, WISHES, 0.75) | {"propose": random.choice((1, 1, 2, 5))}
-    return Swarm(
+    swarm = Swarm(
         config=config,
         voters=random.choice((3, 3, 3, 4, 5, 5, 5, 6, 7)),
         learners=random.choice((0, 0, 0, 1)),
@@ -102,25 +100,39 @@ def draw(random: Random) -> Swarm:
         apply_units=random.choice((0, 0, 0, 100, 2000)),
         stage_units=random.choice((0, 0, 300)),
         save_units=random.choice((10, 1000, 5000)),
-        clock_percent=LEASE_CLOCKS[config.lease_drift_percent]
-        if leases
-        else random.choice((0, 2, 10, 30)),
+        clock_percent=random.choice((0, 2, 10, 30)),
         chunk_bytes=random.choice((20, 60, 1000)),
         snapshot_padding=random.choice((0, 100, 300)),
         payload_bytes=random.choice((0, 0, 30, 200)),
         strikes=_some(random, STRIKES, 0.45),
-        wishes=wishes | {"read": 1} if leases else wishes,  # a lease is wrong for moments only
+        wishes=_some(random, WISHES, 0.75) | {"propose": random.choice((1, 1, 2, 5))},
+    )
+    return _for_leases(random, swarm) if config.lease_reads else swarm
+
+
+def _for_leases(random: Random, swarm: Swarm) -> Swarm:
+    """Keep clocks within the bound, and look hard: a lease that is wrong is so for a tick or two.
+
+    Only a leader that is cut off can be wrong, if others elect one at once and that one commits.
+    """
+    return swarm._replace(
+        delay_spread_units=random.choice((50, 50, 100, swarm.delay_spread_units)),
+        turn_units=random.choice((0, 10, swarm.turn_units)),
+        write_spread_units=random.choice((20, 20, swarm.write_spread_units)),
+        clock_percent=LEASE_CLOCKS[swarm.config.lease_drift_percent],
+        strikes=swarm.strikes | {"isolate_leader": random.choice((10, 20, 40))},
+        wishes=swarm.wishes | {"read": 1},
     )
 
 
 def _config(random: Random) -> Config:
     """Small limits, so that every bound is met."""
     choice = random.choice
-    election_ticks_min = choice((6, 10, 15))
+    election_ticks_min = choice((6, 10, 15, 15))
     check_quorum = random.random() < 0.75
     return Config(
         election_ticks_min=election_ticks_min,
-        election_ticks_max=election_ticks_min * choice((2, 2, 3)),
+        election_ticks_max=choice((election_ticks_min + 3, election_ticks_min * 2)),
         heartbeat_ticks=choice((1, 2, 3)),
         append_bytes_max=choice((1, 100, 1000, 1_048_576)),
         inflight_messages_max=choice((1, 2, 8, 64)),

@@ -27,10 +27,14 @@ from messages.clientcodec import decode_reply, encode
 class RawClerk:
     """One connection to one node; every call is one frame there and one back, or None in time."""
 
-    def __init__(self, endpoint: str, timeout_s: float = 5.0) -> None:
+    def __init__(self, endpoint: str, timeout_s: float = 5.0, *, deaf: bool = False) -> None:
+        """Dial; a deaf one takes next to nothing that it is not asked to hear."""
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        if deaf:
+            self._socket.setsockopt(zmq.RCVHWM, 1)
+            self._socket.setsockopt(zmq.RCVBUF, 65_536)
         self._socket.connect(f"tcp://{endpoint}")
         self.endpoint = endpoint
         self._timeout_s = timeout_s

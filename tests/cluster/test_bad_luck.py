@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from kvorum import Clerk, DiskFull
+from messages.client import LINEARIZABLE
 from tests.cluster.clients import (
     ACKNOWLEDGED,
     Crowd,
@@ -28,6 +29,10 @@ REFUSED_CODE = 2
 FAILED_CODE = 1
 DISK_BYTES = 256 << 20
 RESERVE_BYTES = 16 << 20
+SMALL_DISK = {
+    **{"election_timeout_ms_min": 500, "election_timeout_ms_max": 1000},
+    **{"disk_reserve_bytes": RESERVE_BYTES, "flush_ms": 100, "flush_bytes": 65_536},
+}
 
 
 @pytest.mark.nodes_may_fail
@@ -153,18 +158,15 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.mark.parametrize("left_bytes", [RESERVE_BYTES // 2, 0])
-def test_a_full_disk_refuses_writes_until_there_is_space(make_cluster, small_disk, left_bytes):
-    """O1: refused with a clear error, reads go on, elections too; then all goes on by itself."""
-    cluster = make_cluster(
-        3, directory=small_disk, disk_reserve_bytes=RESERVE_BYTES, flush_ms=100, flush_bytes=65_536
-    )
+def test_a_disk_that_fills_refuses_writes_until_there_is_space(make_cluster, small_disk):
+    """O1: refused with a clear error; reads and elections go on, all goes on when there is space."""
+    cluster = make_cluster(3, directory=small_disk, **SMALL_DISK)
     crowd = Crowd(cluster.endpoints(), 3, append_to_own_key, timeout_s=5.0)
     crowd.wait_for(100)
     assert put(cluster, b"key", b"value") == ACKNOWLEDGED
     ballast = small_disk / "ballast"
-    fill(ballast, left_bytes)
-    with Clerk(cluster.endpoints(), timeout=10) as clerk:
+    fill(ballast, RESERVE_BYTES * 3 // 4)
+    with Clerk(cluster.endpoints(), timeout=30) as clerk:
         until(lambda: is_refused_for_space(clerk), what="a write is refused as the disk is full")
         assert clerk.get("key") == b"value"
         leader = cluster.leader()
@@ -172,7 +174,26 @@ def test_a_full_disk_refuses_writes_until_there_is_space(make_cluster, small_dis
         cluster.leader(among=[at for at in cluster.ids if at != leader])
         assert clerk.get("key") == b"value"
         cluster.resume(leader)
+        assert is_refused_for_space(clerk)
 
+        ballast.unlink()
+        until(lambda: not is_refused_for_space(clerk), what="writes work again")
+    crowd.wait_for(100)
+    crowd.stop()
+    assert_nothing_lost(cluster, crowd)
+
+
+def test_a_disk_without_a_byte_left_is_survived(make_cluster, small_disk):
+    """O1: even where somebody else takes the reserve: reads go on, and then everything does."""
+    cluster = make_cluster(3, directory=small_disk, **SMALL_DISK)
+    crowd = Crowd(cluster.endpoints(), 3, append_to_own_key, timeout_s=5.0)
+    crowd.wait_for(100)
+    assert put(cluster, b"key", b"value") == ACKNOWLEDGED
+    ballast = small_disk / "ballast"
+    fill(ballast, 0)
+    with Clerk(cluster.endpoints(), timeout=30) as clerk:
+        until(lambda: is_refused_for_space(clerk), what="a write is refused as the disk is full")
+        assert clerk.get("key") == b"value"
         ballast.unlink()
         until(lambda: not is_refused_for_space(clerk), what="writes work again")
     crowd.wait_for(100)
@@ -247,10 +268,12 @@ def test_one_way_and_partial_partitions_leave_a_majority_that_works(make_cluster
 def test_sigterm_stops_cleanly_and_keeps_everything(make_cluster):
     """Exit code 0 for each, under load; what was acknowledged is there at the next start."""
     cluster = make_cluster(3)
+    cluster.caught_up()
     crowd = Crowd(cluster.endpoints(), 4, append_to_own_key)
     crowd.wait_for(100)
     assert cluster.stop() == [0, 0, 0]
     cluster.start()
+    cluster.leader()
     crowd.wait_for(20)
     for at in cluster.ids:
         assert cluster.stop(at) == [0]
@@ -272,8 +295,9 @@ def test_a_node_serves_soon_after_a_kill(make_cluster):
     cluster.start()
     began = time.monotonic()
     for node in cluster.nodes.values():
-        with RawClerk(node.endpoint, timeout_s=60) as raw:
-            assert raw.read(b"key/000099999") == (b"99999" * 20,)
+        with RawClerk(node.endpoint, timeout_s=1) as raw:
+            found = until(lambda raw=raw: raw.read(b"key/000099999", level=LINEARIZABLE))
+            assert found == (b"99999" * 20,)
     took_s = time.monotonic() - began
     print(f"all three answer {took_s:.2f} s after they were started together")
     assert took_s < 20

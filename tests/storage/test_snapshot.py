@@ -108,6 +108,25 @@ def test_chunks_can_be_read_again_from_any_boundary(source, target):
     stage(SnapshotWriter(target, place(9)), chunks)
 
 
+def test_a_new_reader_goes_on_where_an_earlier_one_stopped(source, target):
+    """A leader that restarts is told an offset that it never read in this life."""
+    fill(source, 9, {b"%03d" % number: Random(number).randbytes(50) for number in range(100)})
+    chunks = read(source, SMALL)
+    half = len(chunks) // 2
+    writer = SnapshotWriter(target, place(9))
+    stage(writer, chunks[:half])
+
+    reader = SnapshotReader(source, 0.0, SMALL)
+    later = [(offset, *reader.chunk(offset)) for offset, *_ in chunks[half:]]
+    beyond = chunks[-1][0] + 1
+    with pytest.raises(UnknownOffset):
+        reader.chunk(beyond)
+    reader.close()
+
+    stage(writer, later)
+    assert writer.is_complete
+
+
 def test_what_a_reader_remembers_is_bounded(source, monkeypatch):
     """O3: far back only the very beginning is known; whoever needs another place starts over."""
     monkeypatch.setattr(snapshot_file, "BOUNDARIES_MAX", 5)

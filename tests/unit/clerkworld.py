@@ -161,7 +161,7 @@ class World:
         self.tokens: list[Token] = []
         self.loss = self.random.choice((0.0, 0.02, 0.2))
         self.late_s = self.random.choice((0.0, 0.01, 0.5))
-        self._on_way: list[tuple[float, int, Callable[[], None]]] = []
+        self._on_way: list[tuple[float, Callable[[], None]]] = []
         self._acknowledged: dict[bytes, list[bytes]] = defaultdict(list)
 
     def write(self, clerk: int, timeout_s: float) -> None:
@@ -186,11 +186,10 @@ class World:
     def step(self) -> None:
         """A moment passes: messages arrive, servers and clerks have their turns."""
         self.now += STEP_S
-        ready = sorted(item[:2] for item in self._on_way if item[0] <= self.now)
-        arrived = {number: act for at, number, act in self._on_way if at <= self.now}
+        arrived = [item for item in self._on_way if item[0] <= self.now]
         self._on_way = [item for item in self._on_way if item[0] > self.now]
-        for _, number in ready:
-            arrived[number]()
+        for _, arrive in sorted(arrived, key=lambda item: item[0]):
+            arrive()
         for node in NODES:
             self.group.apply(node, self.random.randint(0, 3))
             for client, reply in self.group.turn(node, int(self.now * 1000)):
@@ -254,7 +253,7 @@ class World:
     def _travel(self, arrive: Callable[[], None]) -> None:
         if self.random.random() >= self.loss:
             late_s = self.random.uniform(0, self.late_s) if self.random.random() < 0.3 else 0.0
-            self._on_way.append((self.now + late_s, len(self._on_way), arrive))
+            self._on_way.append((self.now + late_s, arrive))
 
 
 def endpoint_of(node: int) -> str:
