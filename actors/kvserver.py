@@ -140,7 +140,7 @@ class KVServerActor:
     def _on_flushed(self) -> None:
         """Tell Raft what is durable; of a snapshot it hears by StateInstalled, and only so.
 
-        One that was installed meanwhile is in the state already, and not yet in the log (Figure 13).
+        One that was installed meanwhile is in the state, but not yet in the log (Figure 13).
         """
         was_flushing = self._state.is_flushing
         self._state.release()

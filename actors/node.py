@@ -114,8 +114,8 @@ class Node:
     def _parts(self) -> list[tuple[str, Callable[[], Brain], float]]:
         """The actors in the order they start: each finds those that it speaks to."""
         tick_s = self._config.tick_ms / 1000
-        # What was let in before the reserve was reached still finds half of it: a write that is held
-        # back holds the votes behind it back (O1).
+        # What was let in before the reserve was reached still finds half of it: a write that is
+        # held back holds back the votes behind it (O1).
         store = LogStore(self._opened.log, self._config.disk_reserve_bytes // 2)
         clock = time.monotonic
         return [

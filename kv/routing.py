@@ -44,14 +44,15 @@ SESSION_FRESH_S = 1_800.0
 """A session unused for half the time that servers keep it is not used again."""
 
 CERTAIN = {
+    Reason.NOT_LEADER,
     Reason.OVERLOADED,
     Reason.DISK_FULL,
     Reason.TOO_LARGE,
     Reason.SESSION_EXPIRED,
     Reason.TOO_MANY_SESSIONS,
 }
-"""Refusals of what never reached the log. NOT_LEADER is none: a leader that is unseated says it of
-what it has proposed, which its successor may yet commit (C1)."""
+"""Refusals of what is in no log, or was overwritten there. UNSEATED is none: its successor may yet
+commit what that leader has proposed (C1)."""
 
 Request = tuple[str, ClientRequest]
 """A message and the endpoint, host:port, of the server it is for."""
@@ -341,6 +342,7 @@ HANDLERS: dict[type, Callable[[Router, str, Any], None]] = {
 
 REFUSALS: dict[int, Callable[[Router, Refused], None]] = {
     Reason.NOT_LEADER: Router.on_not_leader,
+    Reason.UNSEATED: Router.on_not_leader,
     Reason.STOPPING: Router.on_not_leader,
     Reason.OUT_OF_ORDER: Router.on_out_of_order,
     Reason.TOO_LARGE: Router.on_too_large,

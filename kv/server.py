@@ -256,7 +256,7 @@ class Server:
         if self.is_leader and not led:
             self._stamped_ms = self._now_ms
         if led and not self.is_leader:
-            self._refuse_all(self._proposals.abandon(), Reason.NOT_LEADER)
+            self._refuse_all(self._proposals.abandon(), Reason.UNSEATED)
         if self.leader_endpoint:
             for _, client, session, number in self._parked:
                 self._refuse(client, session, number, Reason.NOT_LEADER)

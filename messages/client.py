@@ -18,7 +18,10 @@ LINEARIZABLE, LEASE, STALE = 0, 1, 2
 
 
 class Reason:
-    """Why a server refuses, on wire: append, never renumber. Nothing refused was executed."""
+    """Why a server refuses, on wire: append, never renumber.
+
+    Nothing refused was executed or ever will be, except what UNSEATED says it of: that may be.
+    """
 
     NOT_LEADER = 1  # ask the server at `leader`, or any other when it is empty
     OVERLOADED = 2  # back off, then ask again
@@ -30,6 +33,7 @@ class Reason:
     BAD_VERSION = 8  # this server speaks another version
     TOO_MANY_SESSIONS = 9
     STOPPING = 10  # this server is about to stop; ask another
+    UNSEATED = 11  # it led, took it, and leads no more: send it again to the server at `leader`
 
 
 class Operation(NamedTuple):

@@ -25,6 +25,7 @@ class Clerk:
     def __init__(self, ground: Ground, calls: Calls, number: int) -> None:
         self.number = number
         self.is_paused = False
+        self.is_reader = ground.timeline.random.random() < ground.plan.readers
         self._ground = ground
         self._calls = calls
         self._timeline = ground.timeline
@@ -175,7 +176,7 @@ class Clerks:
         count = min(self._left, self._random.randint(1, self._ground.plan.burst_max))
         self._left -= count
         for _ in range(count):
-            kind = self._kind()
+            kind = Kind.GET if clerk.is_reader else self._kind()
             level = self._level() if kind is Kind.GET else LINEARIZABLE
             clerk.ask(kind, self._random.choice(self._keys), level)
         self._timeline.after(self._until_next(), self._wish, clerk)

@@ -54,14 +54,14 @@ class Cluster:
             self.servers[server_id].crash()
 
     def draw_clock(self) -> int:
-        """The length of one server's tick: often as wrong as it may be."""
-        percent, random = self.timeline.swarm.clock_percent, self.timeline.random
-        wrong = random.choice((-percent, -percent, percent, random.randint(-percent, percent)))
-        return TICK * (100 + wrong) // 100
+        """The length of one server's tick."""
+        percent = self.timeline.swarm.clock_percent
+        return TICK * (100 + self.timeline.random.randint(-percent, percent)) // 100
 
-    def set_clock(self, server: Server) -> None:
+    def set_clock(self, server: Server, tick_units: int) -> None:
         """From its next tick on a server's clock runs at another rate."""
-        server.tick_units = self._clocks[server.server_id] = self.draw_clock()
+        server.tick_units = self._clocks[server.server_id] = tick_units
+        self.timeline.note(server.server_id, "its clock now ticks every", tick_units)
 
     def report_unreachable(self) -> None:
         """Some server's driver believes that it lost a connection."""
@@ -74,7 +74,7 @@ class Cluster:
         self.timeline.note(0, "all faults end")
         self.network.mend_all()
         for server in list(self.servers.values()):
-            self.set_clock(server)
+            self.set_clock(server, self.draw_clock())
             server.heal()
         for server_id in self.disks:
             self._start(server_id)

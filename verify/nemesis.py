@@ -17,6 +17,7 @@ class Nemesis:
         self._timeline = cluster.timeline
         self._random = cluster.timeline.random
         self._stopped = False
+        self._isolated_until = 0
         self._strikes: dict[str, Callable[[], None]] = {
             "crash": self._crash,
             "crash_all": self._crash_all,
@@ -75,20 +76,35 @@ class Nemesis:
 
     def _cut_link(self) -> None:
         one, other = self._pair()
-        self._cut([(one, other), (other, one)])
+        self._cut([(one, other), (other, one)], self._some_time())
 
     def _cut_one_way(self) -> None:
-        self._cut([self._pair()])
+        self._cut([self._pair()], self._some_time())
 
     def _partition(self) -> None:
         ids = list(self._cluster.disks)
         self._random.shuffle(ids)
         size = self._random.randint(1, len(ids) - 1)
-        self._separate(ids[:size], ids[size:])
+        self._separate(ids[:size], ids[size:], self._some_time())
 
     def _isolate_leader(self) -> None:
-        victim = self._cluster.pick(leader=True).server_id
-        self._separate([victim], [other for other in self._cluster.disks if other != victim])
+        """For about as long as it takes the others to elect another one."""
+        if self._isolated_until > self._timeline.now:
+            return
+        victim = self._cluster.pick(leader=True)
+        others = [other for other in self._cluster.disks if other != victim.server_id]
+        units = TICK * self._random.randint(*self._timeline.swarm.config[:2])
+        self._isolated_until = self._timeline.now + 2 * units
+        self._separate([victim.server_id], others, 2 * units)
+        if self._random.random() < 0.5:
+            self._set_clocks_against(victim)
+
+    def _set_clocks_against(self, victim: Server) -> None:
+        """Its lease lasts as long as it can, and the others are as impatient as they may be."""
+        percent = self._timeline.swarm.clock_percent
+        for server in self._cluster.running():
+            wrong = percent if server is victim else -percent
+            self._cluster.set_clock(server, TICK * (100 + wrong) // 100)
 
     def _depose(self) -> None:
         """Let a leader go on alone, and when it is back take away whoever leads instead.
@@ -111,15 +127,15 @@ class Nemesis:
             if server is not victim:
                 server.crash()
 
-    def _separate(self, ours: list[int], theirs: list[int]) -> None:
+    def _separate(self, ours: list[int], theirs: list[int], units: int) -> None:
         links = [(one, other) for one in ours for other in theirs]
         back = [(other, one) for one, other in links]
-        self._cut(self._random.choice((links + back, links + back, links, back)))
+        self._cut(self._random.choice((links + back, links + back, links, back)), units)
 
-    def _cut(self, links: list[Link]) -> None:
+    def _cut(self, links: list[Link], units: int) -> None:
         self._timeline.note(0, "cut:", links)
         cut = self._cluster.network.cut(links)
-        self._timeline.after(self._some_time(), self._mend, cut)
+        self._timeline.after(units, self._mend, cut)
 
     def _mend(self, cut: frozenset[Link]) -> None:
         self._timeline.note(0, "mended:", sorted(cut))
@@ -131,9 +147,7 @@ class Nemesis:
         victim.writer.stalled_until = self._timeline.now + self._some_time()
 
     def _clock(self) -> None:
-        victim = self._cluster.pick()
-        victim.tick_units = self._cluster.draw_clock()
-        self._timeline.note(victim.server_id, "its clock now ticks every", victim.tick_units)
+        self._cluster.set_clock(self._cluster.pick(), self._cluster.draw_clock())
 
     def _abort_snapshot(self) -> None:
         self._cluster.pick(leader=self._random.random() < 0.5).abort_snapshots()

@@ -36,9 +36,9 @@ from verify.network import Network
 from verify.nodelaws import NodeLaws, Witnessed
 from verify.nodestore import Store
 from verify.nodeswarm import Plan
+from verify.nodewriters import LogWriter, NodeDisk, StateWriter
 from verify.process import Actor, Handler, Process
 from verify.timeline import Timeline
-from verify.nodewriters import LogWriter, NodeDisk, StateWriter
 
 CLUSTER = "simulated"
 FOR_STATE_WRITER = (ReadChunk, StageChunk, InstallState)
@@ -237,7 +237,8 @@ class Node(Process):
         for target in sorted({message.target for message in messages}):
             theirs = [message for message in messages if message.target == target]
             frames = list(seal(CLUSTER, self.number, target, theirs))
-            assert sum((opened(unseal(frame)) for frame in frames), []) == theirs
+            copies = [message for frame in frames for message in opened(unseal(frame))]
+            assert copies == theirs, f"codec: {theirs} became {copies}"
             for frame in frames:
                 if self.timeline.random.random() < self._ground.plan.torn:
                     self._check_refused(frame)

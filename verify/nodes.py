@@ -9,10 +9,10 @@ from verify.network import Network
 from verify.node import Ground, Node
 from verify.nodelaws import NodeLaws
 from verify.nodeswarm import Plan, calmed_plan
+from verify.nodewriters import NodeDisk
 from verify.swarm import calmed, units_until
 from verify.timeline import Timeline
 from verify.transcript import TICK
-from verify.nodewriters import NodeDisk
 
 
 class Nodes:

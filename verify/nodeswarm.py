@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     client_frames_max: int
     reads_max: int
     clerks: int
+    readers: float  # chance that a clerk only reads: it stays with whoever answers, leader or not
     keys: int
     calls_max: int  # of all clerks together
     burst_max: int  # calls at a time
@@ -77,7 +78,8 @@ def _draw_plan(random: Random) -> Plan:
         client_frames_max=choice((1, 3, 4_096)),
         reads_max=choice((1, 4, 65_536)),
         clerks=choice((1, 2, 3, 4)),
-        keys=choice((1, 2, 4)),
+        readers=choice((0.0, 0.5)),
+        keys=choice((1, 1, 2, 4)),
         calls_max=choice((100, 200, 300)),
         burst_max=choice((1, 3, 10)),
         wish_ticks=choice((1, 3, 10)),

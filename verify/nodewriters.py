@@ -25,7 +25,7 @@ from messages.local import (
 )
 from messages.raft import Snapshot
 from verify.nodelog import LogDisk, needs_space
-from verify.nodestore import StateDisk, Staging, Store, as_bytes
+from verify.nodestore import Staging, StateDisk, Store, as_bytes
 from verify.process import Process
 
 Answer = Callable[[Any], None]

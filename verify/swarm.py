@@ -120,7 +120,7 @@ def _for_leases(random: Random, swarm: Swarm) -> Swarm:
         turn_units=random.choice((0, 10, swarm.turn_units)),
         write_spread_units=random.choice((20, 20, swarm.write_spread_units)),
         clock_percent=LEASE_CLOCKS[swarm.config.lease_drift_percent],
-        strikes=swarm.strikes | {"isolate_leader": random.choice((10, 20, 40))},
+        strikes=swarm.strikes | {"isolate_leader": 20},
         wishes=swarm.wishes | {"read": 1},
     )
 

@@ -22,7 +22,11 @@ def make_cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mak
     made: list[Cluster] = []
 
     def make(
-        nodes: int = 3, *, start: bool = True, directory: Path = tmp_path, **settings: Any
+        nodes: int = 3,
+        *,
+        start: bool = True,
+        directory: Path = tmp_path,
+        **settings: Any,  # noqa: ANN401 - of config.yaml
     ) -> Cluster:
         place = directory / f"cluster{len(made)}"
         place.mkdir()

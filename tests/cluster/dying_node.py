@@ -1,6 +1,6 @@
 """A node, one of whose actors fails as soon as the file DATA/die names it (O5).
 
-    python -m tests.cluster.dying_node NAME CONFIG DATA PARENT
+python -m tests.cluster.dying_node NAME CONFIG DATA PARENT
 """
 
 import sys
@@ -25,7 +25,7 @@ ACTORS: dict[str, Any] = {
 }
 
 
-def let_fail(name: str, brain: Any, order: Path) -> None:
+def let_fail(name: str, brain: Any, order: Path) -> None:  # noqa: ANN401 - a class of ACTORS
     """From now on this actor's tick looks for the order."""
     tick = brain.tick
 

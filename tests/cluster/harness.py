@@ -28,6 +28,9 @@ HOST = "127.0.0.1"
 DEADLINE_S = 60.0
 """For what takes a moment: a machine that does much else must not fail a test."""
 
+CALM = {"election_timeout_ms_min": 1000, "election_timeout_ms_max": 2000}
+"""For claims about a leader that stays: on a busy machine the default elects now and then."""
+
 LOOK_S = 0.01
 TRACE_LINES = 40
 ASK_S = 1.0
@@ -338,6 +341,12 @@ class Cluster:
 
     def _seen_from(self, at: int, other: int, link: str, port: int) -> int:
         return port if at == other else self.links.ports[link]
+
+
+def resident_bytes(pid: int) -> int:
+    """What of a process is in memory, the files that it maps aside."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon"))
 
 
 def traces(log: str) -> Iterator[str]:

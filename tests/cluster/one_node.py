@@ -1,6 +1,6 @@
-"""One node in the foreground, as `launcher.py node` runs it, without what the launcher needs itself.
+"""One node in the foreground, as `launcher.py node` runs it, without what that needs itself.
 
-    python -m tests.cluster.one_node NAME CONFIG DATA PARENT
+python -m tests.cluster.one_node NAME CONFIG DATA PARENT
 """
 
 import sys

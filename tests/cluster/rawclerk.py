@@ -4,6 +4,7 @@ The tests' clients are the product's Clerk; this one says what a test wants said
 """
 
 import time
+from typing import Self
 
 import zmq
 
@@ -41,7 +42,7 @@ class RawClerk:
         self._number = 0
         self.session = 0
 
-    def __enter__(self) -> "RawClerk":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from functools import partial
 from random import Random
 from zlib import crc32
 
@@ -27,17 +28,19 @@ from messages.clientcodec import encode
 from messages.envelope import seal
 from messages.raft import Heartbeat, RequestVote
 from tests.cluster.clients import ACKNOWLEDGED, Client, Crowd, assert_agreed, get, put
-from tests.cluster.harness import HOST, Cluster, until
+from tests.cluster.harness import CALM, HOST, Cluster, resident_bytes, until
 from tests.cluster.rawclerk import RawClerk
-from tests.cluster.test_mit_4a_machine import resident_bytes
 
 GROWTH_BYTES_MAX = 64 << 20
 CONNECTIONS = 200
 LITTLE_MEMORY = {
-    **{"pending_bytes_max": 4 << 20, "unapplied_bytes_max": 8 << 20},
-    **{"log_trailing_entries": 10, "log_behind_bytes_max": 0},
-    **{"flush_bytes": 4 << 20, "flush_ms": 100},
-    **{"election_timeout_ms_min": 1000, "election_timeout_ms_max": 2000},
+    "pending_bytes_max": 4 << 20,
+    "unapplied_bytes_max": 8 << 20,
+    "log_trailing_entries": 10,
+    "log_behind_bytes_max": 0,
+    "flush_bytes": 4 << 20,
+    "flush_ms": 100,
+    **CALM,
 }
 SIGNATURE = b"\xff" + bytes(7) + b"\x01\x7f"
 GREETING = (SIGNATURE + b"\x03\x01NULL").ljust(64, b"\0")
@@ -150,7 +153,7 @@ def test_broken_requests_are_refused(cluster):
             reasons = {found.reason for found in answers if isinstance(found, Refused)}
             assert Reason.BAD_REQUEST in reasons
     for at in cluster.ids:
-        until(lambda at=at: cluster.told(at, "refused from clients"))
+        until(partial(cluster.told, at, "refused from clients"))
     with Clerk(cluster.endpoints(), timeout=30) as whole:
         assert whole.get("key") == b"value"
 
@@ -207,7 +210,7 @@ def test_broken_and_foreign_envelopes_are_dropped(cluster):
                 for envelope in envelopes(chance, at):
                     stranger.send_bytes(envelope)
             stranger.send_bytes(b"two", b"frames")
-            until(lambda at=at: cluster.told(at, "refused from peers"))
+            until(partial(cluster.told, at, "refused from peers"))
 
 
 def test_oversized_frames_end_their_connection(cluster):

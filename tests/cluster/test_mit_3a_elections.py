@@ -3,10 +3,7 @@
 from random import Random
 
 from tests.cluster.clients import ACKNOWLEDGED, assert_agreed, put
-from tests.cluster.harness import stays, until
-
-CALM = {"election_timeout_ms_min": 1000, "election_timeout_ms_max": 2000}
-"""For claims about a leader that stays: on a busy machine the default elects now and then."""
+from tests.cluster.harness import CALM, stays, until
 
 NEVER_S = 1.0
 """More than three of the default's longest election timeouts: what has not happened, does not."""

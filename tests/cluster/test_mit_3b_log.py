@@ -14,8 +14,7 @@ from tests.cluster.clients import (
     put,
     replicas,
 )
-from tests.cluster.harness import until
-from tests.cluster.test_mit_3a_elections import CALM
+from tests.cluster.harness import CALM, until
 
 NOT_DONE = {REFUSED, UNKNOWN}
 SHORT_S = 1.0
@@ -192,7 +191,7 @@ def test_backup_3b(make_cluster):
 
 
 def test_count_3b(make_cluster):
-    """Few messages: to elect, to agree on many commands at once, and when there is nothing to do."""
+    """Few messages: to elect, to agree on many commands at once, and in rest."""
     cluster = make_cluster(3, start=False, **CALM)
     cluster.start()
     cluster.leader()

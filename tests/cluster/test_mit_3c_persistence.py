@@ -83,7 +83,7 @@ def test_persist_3_3c(make_cluster):
 def test_figure_8_3c(make_cluster):
     """Leaders crash with entries that only they, or a minority, have: nothing agreed is undone.
 
-    The figure itself, step by step, is in tests/paper/test_5_4_safety.py; here it is left to chance.
+    The figure itself, step by step, is in tests/paper/test_5_4_safety.py; here chance draws it.
     """
     cluster = make_cluster(5)
     chance = Random(8)

@@ -2,47 +2,10 @@
 
 from random import Random
 
-from kvorum import Clerk
 from tests.cluster.clients import assert_agreed, replicas
-from tests.cluster.generic import SNAPSHOTS, TRAILING, assert_log_is_short
-from tests.cluster.harness import until
+from tests.cluster.generic import SNAPSHOTS, assert_log_is_short
+from tests.cluster.lagging import INSTALLED, WRITES, Writer, outrun
 from tests.cluster.links import UNRELIABLE
-
-INSTALLED = "snapshot installed"
-WRITES = 3 * TRAILING
-
-
-class Writer:
-    """One clerk that appends number after number, so that a gap or a repetition shows."""
-
-    def __init__(self, cluster):
-        self._clerk = Clerk(cluster.endpoints(), timeout=30)
-        self.value = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._clerk.close()
-
-    def write(self, count=WRITES):
-        """Each in an entry of its own."""
-        for _ in range(count):
-            text = b"%d " % len(self.value)
-            self._clerk.append("log", text)
-            self.value += text
-
-
-def outrun(cluster, writer, away, behind):
-    """Write until a leader has cut its log past the last index of the node that is away."""
-
-    def is_outrun():
-        writer.write(TRAILING)
-        statuses = cluster.statuses(at for at in cluster.alive() if at != away)
-        leads = [found for found in statuses.values() if found.role == "leader"]
-        return any(found.truncated_index > behind for found in leads)
-
-    until(is_outrun, what="the log is cut")
 
 
 def test_snapshot_basic_3d(make_cluster):

@@ -12,10 +12,7 @@ from tests.cluster.clients import (
     REFUSED,
     UNKNOWN,
     Client,
-    Crowd,
-    append_to_own_key,
     assert_agreed,
-    assert_linearizable,
     get,
     put,
 )
@@ -29,8 +26,9 @@ def test_basic_4b(make_cluster):
 
 def test_speed_4b(make_cluster):
     """A client's calls take less than a heartbeat interval each: nothing waits for a tick."""
-    cluster = make_cluster(3, heartbeat_ms=100, election_timeout_ms_min=1000,
-                           election_timeout_ms_max=2000)
+    cluster = make_cluster(
+        3, heartbeat_ms=100, election_timeout_ms_min=1000, election_timeout_ms_max=2000
+    )
     with Clerk(cluster.endpoints()) as clerk:
         client = Client(clerk)
         assert client.put(b"speed", b"") == ACKNOWLEDGED

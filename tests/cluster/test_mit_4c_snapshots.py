@@ -5,7 +5,7 @@ import time
 from kvorum import Clerk
 from tests.cluster.clients import assert_agreed
 from tests.cluster.generic import SNAPSHOTS, assert_log_is_short, generic
-from tests.cluster.test_mit_3d_snapshots import INSTALLED, Writer, outrun
+from tests.cluster.lagging import INSTALLED, Writer, outrun
 
 
 def test_snapshot_rpc_4c(make_cluster):

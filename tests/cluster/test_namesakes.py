@@ -46,5 +46,5 @@ def test_every_test_of_mit_and_tinykv_has_its_namesake():
         for file in files
         for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
     }
-    theirs = " ".join((MIT_LAB_2, MIT_LAB_3, MIT_LAB_4, TINYKV_2)).split()
+    theirs = f"{MIT_LAB_2} {MIT_LAB_3} {MIT_LAB_4} {TINYKV_2}".split()
     assert [name for name in theirs if name.lower() not in ours] == []

@@ -6,7 +6,7 @@ Its generic client appends to a key of its own and scans; here it reads that key
 from kvorum import Clerk
 from tests.cluster.clients import ACKNOWLEDGED, assert_agreed, get, put
 from tests.cluster.generic import generic
-from tests.cluster.harness import stays
+from tests.cluster.harness import Cluster, stays
 
 
 def test_basic_2b(make_cluster):
@@ -90,7 +90,7 @@ def test_persist_partition_unreliable_2b(make_cluster):
     generic(make_cluster, clients=5, crash=True, partitions=True, unreliable=True, rounds=2)
 
 
-def stale(cluster, key, *ids):
+def stale(cluster: Cluster, key: bytes, *ids: int) -> dict[int, bytes | None]:
     """What these nodes have, however old."""
     found = {}
     for at in ids:

@@ -4,7 +4,7 @@ from kvorum import Clerk
 from tests.cluster.clients import ACKNOWLEDGED, assert_agreed, get, put
 from tests.cluster.generic import SNAPSHOTS, assert_log_is_short, generic
 from tests.cluster.harness import until
-from tests.cluster.test_mit_3d_snapshots import INSTALLED
+from tests.cluster.lagging import INSTALLED
 
 
 def test_one_snapshot_2c(make_cluster):

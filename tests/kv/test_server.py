@@ -120,7 +120,7 @@ def test_who_loses_leadership_tells_its_clerks_to_retry(node):
 
     node.server.on_local(FOLLOWER)
 
-    assert refusals(node.turn()) == [(Reason.NOT_LEADER, "two:2")] * 2
+    assert refusals(node.turn()) == [(Reason.UNSEATED, "two:2")] * 2
     assert node.commit() == []  # applied, and answered no more
     assert node.store == {b"k": b"v"}
 
