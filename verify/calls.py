@@ -46,6 +46,7 @@ class Calls:
     def __init__(self, facts: Counter[str], *, repeats: bool) -> None:
         self.values: dict[bytes, bytes] = {}
         self.pending: set[Call] = set()
+        self.acknowledged_index = 0  # of the log: some clerk was told of a write there
         self._facts = facts
         self._repeats = repeats
         self._calls: list[Call] = []

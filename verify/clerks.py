@@ -9,7 +9,18 @@ from random import Random
 from kv.outcomes import NEVER, Ok, Settled
 from kv.readcalls import ReadCall
 from kv.routing import Router
-from messages.client import APPEND, LEASE, LINEARIZABLE, PUT, STALE, Operation
+from messages.client import (
+    APPEND,
+    LEASE,
+    LINEARIZABLE,
+    PUT,
+    STALE,
+    ClientReply,
+    Operation,
+    Reads,
+    Values,
+    Wrote,
+)
 from messages.clientcodec import decode_reply, encode
 from verify.calls import Call, Calls
 from verify.linearizable import Kind
@@ -35,6 +46,7 @@ class Clerk:
         self._turn_due = False
         self._alarm = 0
         self._written = 0
+        self._floors: dict[int, int] = {}  # what was told of when a question was asked
         self._begin()
 
     def __str__(self) -> str:
@@ -86,6 +98,7 @@ class Clerk:
         if name == self.name:
             reply = decode_reply(frame)
             self._timeline.note(0, f"{name} <- S{node}", reply)
+            self._check_age(reply)
             self._router.on_reply(self._nodes[node], reply, self._now())
             self._wake()
 
@@ -122,6 +135,8 @@ class Clerk:
         for endpoint, request in requests:
             node = self._numbers[endpoint]
             self._timeline.note(0, f"{self.name} -> S{node}", request)
+            if isinstance(request, Reads) and request.level != STALE:
+                self._floors[request.request_id] = self._calls.acknowledged_index
             self._ground.lines.to_node(self.name, node, encode(request))
         self._settle(settled)
         self._alarm += 1
@@ -129,6 +144,16 @@ class Clerk:
         if due != NEVER:
             units = max(1, ceil((due - self._now()) * UNITS_PER_S))
             self._timeline.after(units, self._on_alarm, self._alarm)
+
+    def _check_age(self, reply: ClientReply) -> None:
+        """R4: a read sees all that any clerk was told of when it was asked, whatever its key."""
+        calls = self._calls
+        if isinstance(reply, Wrote):
+            calls.acknowledged_index = max(calls.acknowledged_index, reply.applied_index)
+        elif isinstance(reply, Values):
+            floor = self._floors.get(reply.request_id, 0)
+            old = f"read: answered from {reply.applied_index}, though {floor} was told of"
+            assert reply.applied_index >= floor, old
 
     def _settle(self, settled: list[Settled]) -> None:
         for call, outcome in settled:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from raft import core
 from verify.cluster import Cluster
 from verify.network import Link
 from verify.server import Server
@@ -88,23 +89,35 @@ class Nemesis:
         self._separate(ids[:size], ids[size:], self._some_time())
 
     def _isolate_leader(self) -> None:
-        """For about as long as it takes the others to elect another one."""
+        """For about as long as the others need to elect another one, and perhaps they hurry."""
         if self._isolated_until > self._timeline.now:
             return
         victim = self._cluster.pick(leader=True)
         others = [other for other in self._cluster.disks if other != victim.server_id]
-        units = TICK * self._random.randint(*self._timeline.swarm.config[:2])
-        self._isolated_until = self._timeline.now + 2 * units
-        self._separate([victim.server_id], others, 2 * units)
-        if self._random.random() < 0.5:
-            self._set_clocks_against(victim)
+        units = 2 * TICK * self._random.randint(*self._timeline.swarm.config[:2])
+        self._isolated_until = self._timeline.now + units
+        malice = self._random.choice((None, self._hand_over, self._turn_clocks, self._restart_rest))
+        if malice:
+            malice(victim)
+        self._separate([victim.server_id], others, units)
 
-    def _set_clocks_against(self, victim: Server) -> None:
+    def _hand_over(self, victim: Server) -> None:
+        """It wishes another to lead, and will not hear what comes of it."""
+        victim.ask(core.transfer_leader, self._random.choice(sorted(self._cluster.disks)))
+        victim.act()
+
+    def _turn_clocks(self, victim: Server) -> None:
         """Its lease lasts as long as it can, and the others are as impatient as they may be."""
         percent = self._timeline.swarm.clock_percent
         for server in self._cluster.running():
             wrong = percent if server is victim else -percent
             self._cluster.set_clock(server, TICK * (100 + wrong) // 100)
+
+    def _restart_rest(self, victim: Server) -> None:
+        """They forget whom they followed, but must not forget that it relies on them."""
+        for server in self._cluster.running():
+            if server is not victim:
+                server.crash()
 
     def _depose(self) -> None:
         """Let a leader go on alone, and when it is back take away whoever leads instead.

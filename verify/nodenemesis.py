@@ -9,6 +9,7 @@ from verify.cluster import Cluster
 from verify.nemesis import Nemesis
 from verify.nodes import Nodes
 from verify.nodewriters import NodeDisk
+from verify.server import Server
 
 
 class NodeNemesis(Nemesis):
@@ -44,6 +45,11 @@ class NodeNemesis(Nemesis):
 
     def _empty(self, disk: NodeDisk) -> None:
         disk.is_full = False
+
+    def _hand_over(self, victim: Server) -> None:
+        """It wishes another to lead, and will not hear what comes of it."""
+        target = self._random.choice(sorted(self._nodes.disks))
+        self._nodes.servers[victim.server_id].hand_over(target)
 
     def _handover(self) -> None:
         """A node is about to stop, or an operator wishes another leader."""

@@ -49,6 +49,10 @@ class Nodes:
         percent = self.timeline.swarm.clock_percent
         return TICK * (100 + self.timeline.random.randint(-percent, percent)) // 100
 
+    def set_clock(self, node: Node, tick_units: int) -> None:
+        """From its next tick on a node's clock runs at another rate."""
+        node.tick_units = self._clocks[node.number] = tick_units
+
     def report_unreachable(self) -> None:
         """Some node believes that it lost a connection."""
         self.pick(leader=True).lose_line(self.timeline.random.choice(sorted(self.disks)))
@@ -63,7 +67,7 @@ class Nodes:
         for disk in self.disks.values():
             disk.is_full, disk.stalled_until = False, 0
         for node in list(self.servers.values()):
-            node.tick_units = self._clocks[node.number] = self.draw_clock()
+            self.set_clock(node, self.draw_clock())
             node.fuse = 0
             node.resume()
         for number in self.disks:

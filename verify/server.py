@@ -118,6 +118,10 @@ class Server:
         self._inbox.append(Read(context, lease))
         self._wake()
 
+    def act(self) -> None:
+        """Take a turn now."""
+        self._turn()
+
     def save(self) -> None:
         """Begin to make the state durable, in the background."""
         self._timeline.after(self._timeline.swarm.save_units, self._on_saved, self.service.state)

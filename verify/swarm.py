@@ -10,7 +10,7 @@ from typing import NamedTuple
 from raft.state import Config
 from verify.transcript import TICK
 
-LEASE_CLOCKS = {10: 4, 30: 13}
+LEASE_CLOCKS = {10: 4, 50: 20}
 """By Config.lease_drift_percent: how many percent a clock may be off, too fast or too slow, so that
 no two of them differ by more than that where leases rely on it."""
 

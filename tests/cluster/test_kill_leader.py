@@ -16,7 +16,7 @@ from tests.cluster.clients import (
 from tests.cluster.harness import until
 
 KILLS = 20
-CLIENTS = 4
+CLIENTS = 3
 GAP_S_MAX = 10.0
 
 
@@ -24,7 +24,7 @@ def test_killing_the_leader_twenty_times_loses_and_doubles_nothing(make_cluster)
     """Each time the others elect, write, and take the killed one back while they go on."""
     cluster = make_cluster(3)
     crowd = Crowd(cluster.endpoints(), CLIENTS, append_to_own_key)
-    pipelines = Crowd(cluster.endpoints(), 2, append_in_pipelines)
+    pipelines = Crowd(cluster.endpoints(), 1, append_in_pipelines)
     crowd.wait_for(50)
     gaps = []
     for _ in range(KILLS):

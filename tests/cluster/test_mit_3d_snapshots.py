@@ -27,7 +27,7 @@ def lag(make_cluster, *, unreliable=False, crash=False):
     chance = Random(3)
     with Writer(cluster) as writer:
         writer.write()
-        for turn in range(4):
+        for turn in range(3):
             away = cluster.leader() if turn % 2 else chance.choice(cluster.followers())
             behind = cluster.statuses([away])[away].last_index
             if crash:
@@ -70,7 +70,7 @@ def test_snapshot_all_crash_3d(make_cluster):
     """All crash and start from state and log, again and again, and go on where they were."""
     cluster = make_cluster(3, **SNAPSHOTS)
     with Writer(cluster) as writer:
-        for _ in range(4):
+        for _ in range(3):
             writer.write()
             cluster.caught_up()
             before = {at: found.commit_index for at, found in cluster.statuses().items()}

@@ -31,7 +31,7 @@ def test_a_world_sees_a_session_that_forgets(monkeypatch):
         session = machine.sessions.use(request.session)
         if session is None:
             return write(machine, request)
-        session.last_sequence = request.first_sequence - 1
+        session.last_sequence = min(session.last_sequence, request.first_sequence - 1)
         return write(machine, request)
 
     write = Machine._write
@@ -45,7 +45,8 @@ def test_a_world_sees_reads_that_do_not_wait(monkeypatch):
     answerable = ReadQueue.answerable
     monkeypatch.setattr(ReadQueue, "answerable", lambda reads, _: answerable(reads, 2**63))
 
-    assert "linearizab" in first_failure()
+    failure = first_failure()
+    assert "was told of" in failure or "linearizab" in failure
 
 
 def test_a_world_sees_what_is_told_too_early(monkeypatch):
