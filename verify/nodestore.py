@@ -104,7 +104,9 @@ class Store:
             return
         if durable.snapshot.last_included_index < frozen.snapshot.last_included_index:
             values = {**durable.values, **frozen.values}
-            self._disk.durable = Durable(frozen.snapshot, frozen.meta, False, values)  # noqa: FBT003
+            self._disk.durable = Durable(
+                frozen.snapshot, frozen.meta, installed=False, values=values
+            )
 
     def release(self) -> None:
         """Forget in memory what flush() has made durable; an installed snapshot waits for adopt."""

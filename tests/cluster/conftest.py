@@ -41,6 +41,9 @@ def make_cluster(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mak
         failures = [found for cluster in made for found in cluster.failures()]
         if request.node.get_closest_marker("nodes_may_fail") is None:
             assert failures == []
+        for cluster in made:
+            cluster.close()
+            cluster.forget()  # logs and configurations stay
     finally:
         for cluster in made:
             cluster.close()

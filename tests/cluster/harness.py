@@ -6,6 +6,7 @@ started it, so start them from the test's own thread.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -325,6 +326,11 @@ class Cluster:
                 node.process.wait()
         self.links.close()
         self._ports.close()
+
+    def forget(self) -> None:
+        """Remove what the nodes kept."""
+        for at in self.ids:
+            shutil.rmtree(self.data(at), ignore_errors=True)
 
     def _config(self, at: int) -> dict[str, object]:
         nodes = [

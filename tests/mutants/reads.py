@@ -178,7 +178,8 @@ MUTANTS = (
         "if not raft.contexts_waiting or not raft.hard_state_is_durable:",
         "if not raft.contexts_waiting:",
         "Of several questions that wait for the disk only the last is ever asked.",
-        "tests/unit/test_reads.py::test_a_question_waits_for_the_term_but_its_reads_go_on_gathering",
+        "tests/unit/test_reads.py"
+        "::test_a_question_waits_for_the_term_but_its_reads_go_on_gathering",
     ),
     Mutant(
         "rounds-pile-up",
