@@ -96,7 +96,9 @@ class Nemesis:
         others = [other for other in self._cluster.disks if other != victim.server_id]
         units = 2 * TICK * self._random.randint(*self._timeline.swarm.config[:2])
         self._isolated_until = self._timeline.now + units
-        malice = self._random.choice((None, self._hand_over, self._turn_clocks, self._restart_rest))
+        malice = self._random.choice(
+            (None, None, self._hand_over, self._turn_clocks, self._restart_rest)
+        )
         if malice:
             malice(victim)
         self._separate([victim.server_id], others, units)

@@ -62,6 +62,16 @@ def test_a_batch_is_closed_at_its_bound():
     assert [reply.through for _, reply in node.commit()] == [1, 2, 3]
 
 
+def test_a_frame_above_the_bound_of_all_is_let_in_alone():
+    """Refused for ever, it would keep its clerk from everything behind it."""
+    proposals = Proposals(bytes_max=100, client_frames_max=10)
+    large = Waiting(b"clerk", 1, 1, size=101)
+
+    assert proposals.has_room(b"clerk", large.size)
+    proposals.gather(large, bytes(large.size))
+    assert not proposals.has_room(b"other", 1)
+
+
 def test_a_batch_holds_no_more_frames_than_its_bound():
     """Many small frames take several entries too."""
     proposals = Proposals(10**9, 10**6)

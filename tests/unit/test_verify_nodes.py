@@ -13,7 +13,7 @@ from kv.outcomes import Failed, Ok, Why
 from kv.readqueue import ReadQueue
 from messages.client import APPEND, PUT, Operation
 from raft.driver import Driver
-from verify import simulate
+from verify import nodeswarm, nodeworld, simulate
 from verify.calls import Calls
 from verify.linearizable import Kind
 from verify.nodestore import StateDisk, Store
@@ -21,8 +21,7 @@ from verify.nodeworld import NodeWorld
 from verify.transcript import Transcript
 
 ROOT = Path(__file__).parent.parent.parent
-SEEDS_MAX = 200
-"""Not every world has what a breach needs: of reads that do not wait one in thirty shows it."""
+SEEDS_MAX = 100
 
 
 def test_a_world_sees_a_session_that_forgets(monkeypatch):
@@ -42,7 +41,11 @@ def test_a_world_sees_a_session_that_forgets(monkeypatch):
 
 
 def test_a_world_sees_reads_that_do_not_wait(monkeypatch):
-    """R4: a read answered before the state has come to its index may be an old one."""
+    """R4: a read answered before the state has come to its index may be an old one.
+
+    Clerks that only read stay with followers; where there are few of them this is hardly ever seen.
+    """
+    monkeypatch.setattr(nodeworld, "draw_nodes", many_readers)
     answerable = ReadQueue.answerable
     monkeypatch.setattr(ReadQueue, "answerable", lambda reads, _: answerable(reads, 2**63))
 
@@ -137,6 +140,14 @@ def test_a_crash_between_flush_and_release_loses_nothing():
     assert store.applied_index == 0
     assert Store(disk).get(b"key") == b"value"
     assert Store(disk).applied_index == 7
+
+
+def many_readers(random):
+    """Worlds with much to read, and what was written before it."""
+    swarm, plan = nodeswarm.draw_nodes(random)
+    plan = plan._replace(clerks=4, readers=0.5, wish_ticks=1, burst_max=1, deadlines_s=(5.0,))
+    plan = plan._replace(calls_max=300, hop_units=1, pending_bytes_max=10**6)
+    return swarm._replace(voters=3), plan
 
 
 def first_failure():
