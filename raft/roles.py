@@ -16,10 +16,16 @@ LEGAL = {
 def become_follower(raft: Raft, term: int, leader_id: int) -> None:
     """Follow leader_id, or nobody yet, in this term; a new term has no vote yet."""
     assert term >= raft.current_term
+    is_waiting = raft.role is Role.FOLLOWER and term > raft.current_term
+    waited, timeout = raft.election_elapsed, raft.election_timeout
     if term > raft.current_term:
         raft.current_term = term
         raft.voted_for = NOBODY
     _become(raft, Role.FOLLOWER, leader_id)
+    if is_waiting:
+        # A later term alone is no reason to wait anew (§5.2: a vote given or a leader heard is).
+        # Else one that cannot win, and is always the first, would keep all others from trying.
+        raft.election_elapsed, raft.election_timeout = waited, timeout
 
 
 def follow_nobody(raft: Raft) -> None:
