@@ -38,6 +38,18 @@ def test_a_single_voter_elects_itself(config):
     assert (alone.raft.role, alone.raft.current_term) == (Role.LEADER, 1)
 
 
+def test_a_later_term_alone_does_not_make_a_follower_wait_anew():
+    """§5.2: a vote given or a leader heard does; else who cannot win keeps others from trying."""
+    waiting = Server(1, log=(1, 1))
+    waiting.tick(5)
+    timeout = waiting.raft.election_timeout
+
+    waiting.hear(RequestVote, 2, term=9, last_log_index=1, last_log_term=1)
+
+    assert (waiting.raft.current_term, waiting.raft.voted_for) == (9, NOBODY)
+    assert (waiting.raft.election_elapsed, waiting.raft.election_timeout) == (5, timeout)
+
+
 def test_a_learner_never_campaigns():
     """Thesis §4.2.1: its vote would not count, so neither should its campaign."""
     learner = Server(4, learners=(4,))
