@@ -34,7 +34,7 @@ def test_no_seed_breaks_a_law_of_whole_nodes(request: pytest.FixtureRequest, pie
 def test_every_planted_bug_is_caught(request: pytest.FixtureRequest) -> None:
     """A proof that cannot fail proves nothing."""
     if not request.config.getoption("--mutants"):
-        pytest.skip("planted bugs take minutes: ask with --mutants")
+        pytest.skip("planted bugs take a minute: ask with --mutants")
     run("tests.mutants")
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tests.mutants.mutant import SIMULATION, Mutant, bugged, plant
 
 ROOT = Path(__file__).parent.parent.parent
-COPIED = ("messages", "raft", "kv", "verify", "bench", "tests", "docs", "pyproject.toml")
+COPIED = ("messages", "raft", "kv", "storage", "verify", "bench", "tests", "docs", "pyproject.toml")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "mutants", "test_mutants.py", "test_tidy.py")
 
 PYTEST = ("pytest", "-x", "-q", "-p", "no:cacheprovider")
