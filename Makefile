@@ -15,7 +15,7 @@ NEEDED := Kvorum needs Python 3.11 or newer with its venv module: \
 help:
 	@echo 'make env    .venv with everything in it'
 	@echo 'make up     env, then a cluster of three nodes, shown live; Ctrl-C stops it'
-	@echo 'make test   env, then every test (SEEDS=300 simulated worlds; MUTANTS= without planted bugs)'
+	@echo 'make test   env, then every test (SEEDS=300 worlds; MUTANTS= plants no bugs)'
 	@echo 'make lint   env, then format, lint and types'
 	@echo 'make check  lint, then test: what CI runs'
 	@echo 'make clean  remove .venv and caches'
