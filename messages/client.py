@@ -142,7 +142,7 @@ class Status(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The request was not executed, nor any later one of its frame.
+    """Nothing of that frame was executed or will be, unless the reason is UNSEATED.
 
     Of Writes, session is set and number is a sequence; else session is 0, number a request_id.
     """
