@@ -122,6 +122,57 @@ def test_a_full_disk_takes_no_proposals_and_goes_on_leading(leader):
     ]
 
 
+def test_a_place_in_the_log_is_told_with_the_next_word_or_tick(leader):
+    """A word of its own would wake the KVServer once more for every write."""
+    leader.on_local(Propose(7, b"batch"))
+    assert leader.turn().to_server == []
+    leader.tick()
+    assert leader.turn().to_server == [Proposed(7, 1, 2)]
+
+    leader.on_local(Propose(8, b"batch"))
+    assert leader.turn().to_server == []
+    leader.on_local(AskMarks())
+    assert leader.turn().to_server == [Proposed(8, 1, 3), Marks(1, 3, 0)]
+
+
+def test_a_commit_is_told_with_the_next_append_or_tick():
+    """A heartbeat of its own would cost each follower two turns for a write of a lone client."""
+    group = driver((1, 2, 3))
+    while group.raft.role is not Role.LEADER:
+        group.tick()
+        written(group)
+        term = group.raft.current_term
+        group.on_peer(PreVoteReply(0, 2, 1, term, vote_granted=True))
+        group.on_peer(RequestVoteReply(0, 2, 1, term, vote_granted=True))
+        written(group)
+
+    group.on_peer(AppendEntriesReply(0, 2, 1, term, True, 1, 0, 0))
+    assert (group.turn().to_peers, group.raft.commit_index) == ([], 1)
+    group.tick()
+    assert [(told.target, told.leader_commit) for told in group.turn().to_peers] == [(2, 1)]
+
+    group.on_local(Propose(1, b"x"))
+    written(group)
+    group.on_peer(AppendEntriesReply(0, 2, 1, term, True, 2, 1, 0))
+    assert (group.turn().to_peers, group.raft.commit_index) == ([], 2)
+    group.on_local(Propose(2, b"y"))
+    assert [(type(sent), sent.leader_commit) for sent in group.turn().to_peers] == [
+        (AppendEntries, 2)
+    ]
+    group.tick()
+    assert group.turn().to_peers == []
+
+
+def test_what_is_saved_was_applied(leader):
+    """Word of the one may come before word of the other."""
+    leader.on_local(Propose(7, b"batch"))
+    written(leader)
+
+    leader.on_local(StateSaved(2))
+
+    assert (leader.raft.last_applied, leader.raft.saved_index) == (2, 2)
+
+
 def test_a_role_is_told_when_it_changes(leader):
     """KVServers refuse or let in by it."""
     fresh = driver()
