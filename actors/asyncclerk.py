@@ -6,18 +6,17 @@ async with AsyncClerk("config.yaml") as clerk:
 """
 
 import asyncio
-import math
 import os
 import time
 from asyncio import Future
-from collections.abc import Iterable
 from typing import Any, Self
 
 from actors.clerkcalls import TIMEOUT_S, Servers, Text, endpoints_of, key_of, level_of, value_of
 from actors.clerkerrors import ClerkClosed, error_of
 from actors.lines import Lines
+from actors.rounds import Part, rounds_of
 from actors.status import ask_all
-from kv.outcomes import Ok, Settled, Why
+from kv.outcomes import WRITTEN, Ok, Settled, Why
 from kv.readcalls import ReadCall
 from messages.client import APPEND, PUT, Operation, Status
 
@@ -32,33 +31,33 @@ class AsyncClerk:
         self._loop: asyncio.AbstractEventLoop | None = None  # that of the first call
         self._descriptors: list[int] = []
         self._lines = Lines(endpoints_of(servers), self._on_line)
+        self._router = self._lines.router
+        self._part: Part | None = None
         self._is_closed = False
-        self._is_due = False
-        self._timer: asyncio.TimerHandle | None = None
 
     def put(self, key: Text, value: Text, timeout: float | None = None) -> Future[None]:
         """Set the value of a key."""
-        return self._write(PUT, key_of(key), value, timeout)
+        return self._write(PUT, key, value, timeout)
 
     def append(self, key: Text, value: Text, timeout: float | None = None) -> Future[None]:
         """Add to the end of the value; a missing key is an empty value."""
-        return self._write(APPEND, key_of(key), value, timeout)
+        return self._write(APPEND, key, value, timeout)
 
     def get(
         self, key: Text, level: str = "linearizable", timeout: float | None = None
     ) -> Future[bytes]:
         """The value of a key; a missing key reads as the empty value."""
-        return self._read(key_of(key), level, timeout, b"")
+        return self._read(key, level, timeout, b"")
 
     def lookup(
         self, key: Text, level: str = "linearizable", timeout: float | None = None
     ) -> Future[bytes | None]:
         """The value of a key, None if it has none."""
-        return self._read(key_of(key), level, timeout, None)
+        return self._read(key, level, timeout, None)
 
     async def status(self, timeout: float = 1.0) -> dict[str, Status | None]:  # noqa: ASYNC109
         """What each known server says of itself; None for those that say nothing in time."""
-        endpoints = self._lines.router.endpoints
+        endpoints = self._router.endpoints
         named = {endpoint: endpoint for endpoint in endpoints}
         answers = await asyncio.to_thread(ask_all, named, timeout)
         return {at: answers[at].status if at in answers else None for at in endpoints}
@@ -71,8 +70,8 @@ class AsyncClerk:
         if self._loop is not None and not self._loop.is_closed():
             for descriptor in self._descriptors:
                 self._loop.remove_reader(descriptor)
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._part is not None:
+            self._part.end()
         self._tell(self._lines.close())
 
     async def __aenter__(self) -> Self:
@@ -81,20 +80,23 @@ class AsyncClerk:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    def _write(self, kind: int, key: bytes, value: Text, timeout: float | None) -> Future[Any]:
+    def _write(self, kind: int, key: Text, value: Text, timeout: float | None) -> Future[Any]:
+        if type(key) is not bytes or not key:  # asked here, as a call costs as much as the rest
+            key = key_of(key)
+        if type(value) is not bytes:
+            value = value_of(value)
         future = self._begin(key)
-        operation = Operation(kind, key, value_of(value))
         deadline = time.monotonic() + (self._timeout_s if timeout is None else timeout)
-        self._lines.router.write((future, key), operation, deadline)
+        self._router.write((future, key), Operation(kind, key, value), deadline)
         return future
 
     def _read(
-        self, key: bytes, level: str, timeout: float | None, missing: bytes | None
+        self, given: Text, level: str, timeout: float | None, missing: bytes | None
     ) -> Future[Any]:
+        key = key_of(given)
         future = self._begin(key)
         deadline = time.monotonic() + (self._timeout_s if timeout is None else timeout)
-        call = ReadCall((future, key), key, deadline, missing)
-        self._lines.router.read(level_of(level), call)
+        self._router.read(level_of(level), ReadCall((future, key), key, deadline, missing))
         return future
 
     def _begin(self, key: bytes) -> Future[Any]:
@@ -104,9 +106,9 @@ class AsyncClerk:
             self._adopt(loop, key)
         if self._is_closed:
             raise ClerkClosed(key, Why.CLOSED.value)
-        if not self._is_due:
-            self._is_due = True
-            loop.call_soon(self._send)
+        assert self._part is not None
+        if not self._part.is_called:
+            self._part.call()
         return loop.create_future()
 
     def _adopt(self, loop: asyncio.AbstractEventLoop, key: bytes) -> None:
@@ -115,45 +117,21 @@ class AsyncClerk:
         if self._loop is not None:
             raise ClerkClosed(key, "an AsyncClerk serves the event loop of its first call only")
         self._loop = loop
+        self._part = Part(rounds_of(loop), self._lines, self._tell)
 
     def _on_line(self, descriptor: int) -> None:
-        assert self._loop is not None
+        assert self._loop is not None and self._part is not None
         self._descriptors.append(descriptor)
-        self._loop.add_reader(descriptor, self._turn, (descriptor,))
-
-    def _send(self) -> None:
-        """All calls of this moment have come."""
-        self._is_due = False
-        self._turn(())
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self._turn(None)
-
-    def _turn(self, descriptors: Iterable[int] | None) -> None:
-        if not self._is_closed:
-            self._tell(self._lines.turn(descriptors))
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        """Let a turn come when it is due, even if nothing happens; never, if nobody waits."""
-        assert self._loop is not None
-        wait_s = self._lines.wait_s()
-        if wait_s == math.inf:
-            return
-        at = self._loop.time() + wait_s
-        if self._timer is not None:
-            if self._timer.when() <= at:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._on_timer)
+        self._loop.add_reader(descriptor, self._part.hear, (descriptor,))
 
     def _tell(self, settled: list[Settled]) -> None:
         for token, outcome in settled:
             future, key = token
             if future.done():
                 continue  # cancelled by whoever waited
-            if isinstance(outcome, Ok):
+            if outcome is WRITTEN:
+                future.set_result(None)
+            elif isinstance(outcome, Ok):
                 future.set_result(outcome.value)
             else:
-                future.set_exception(error_of(outcome, key, self._lines.router.limits))
+                future.set_exception(error_of(outcome, key, self._router.limits))

@@ -11,15 +11,13 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Self, TypeVar, cast
+from typing import Self, cast
 
 from actors.clerkcalls import TIMEOUT_S, Servers, Text, endpoints_of, key_of, level_of, value_of
 from actors.clerkerrors import KvorumError
-from actors.clerkloop import ClerkLoop, Pending, Promise, Waiter
+from actors.clerkloop import ClerkLoop, Promise, Token, Waiter
 from actors.status import ask_all
 from messages.client import APPEND, PUT, Operation, Status
-
-Token = TypeVar("Token", bound=Pending)
 
 PIPELINE_CALLS_MAX = 16_384
 """Calls of a pipeline on their way; at the bound the next one waits for the first of them."""
@@ -37,44 +35,48 @@ class Clerk:
     def put(self, key: Text, value: Text, timeout: float | None = None) -> None:
         """Set the value of a key."""
         self._loop.check_may_wait()
-        self._write(Waiter(key_of(key)), PUT, value, timeout).result()
+        self._loop.wait_for(self._write(Waiter(key_of(key)), PUT, value, timeout))
 
     def append(self, key: Text, value: Text, timeout: float | None = None) -> None:
         """Add to the end of the value; a missing key is an empty value."""
         self._loop.check_may_wait()
-        self._write(Waiter(key_of(key)), APPEND, value, timeout).result()
+        self._loop.wait_for(self._write(Waiter(key_of(key)), APPEND, value, timeout))
 
     def get(self, key: Text, level: str = "linearizable", timeout: float | None = None) -> bytes:
         """The value of a key; a missing key reads as the empty value."""
         self._loop.check_may_wait()
-        return cast("bytes", self._read(Waiter(key_of(key)), level, timeout, b"").result())
+        waiter = self._read(Waiter(key_of(key)), level, timeout, b"")
+        return cast("bytes", self._loop.wait_for(waiter))
 
     def lookup(
         self, key: Text, level: str = "linearizable", timeout: float | None = None
     ) -> bytes | None:
         """The value of a key, None if it has none."""
         self._loop.check_may_wait()
-        return self._read(Waiter(key_of(key)), level, timeout, None).result()
+        return self._loop.wait_for(self._read(Waiter(key_of(key)), level, timeout, None))
 
     def put_async(self, key: Text, value: Text, timeout: float | None = None) -> Future[None]:
         """As put; the future is done when the put is."""
-        return cast("Future[None]", self._write(Promise(key_of(key)), PUT, value, timeout))
+        promise = self._write(Promise(key_of(key)), PUT, value, timeout)
+        return cast("Future[None]", self._loop.leave(promise))
 
     def append_async(self, key: Text, value: Text, timeout: float | None = None) -> Future[None]:
         """As append; the future is done when the append is."""
-        return cast("Future[None]", self._write(Promise(key_of(key)), APPEND, value, timeout))
+        promise = self._write(Promise(key_of(key)), APPEND, value, timeout)
+        return cast("Future[None]", self._loop.leave(promise))
 
     def get_async(
         self, key: Text, level: str = "linearizable", timeout: float | None = None
     ) -> Future[bytes]:
         """As get, as a future."""
-        return cast("Future[bytes]", self._read(Promise(key_of(key)), level, timeout, b""))
+        promise = self._read(Promise(key_of(key)), level, timeout, b"")
+        return cast("Future[bytes]", self._loop.leave(promise))
 
     def lookup_async(
         self, key: Text, level: str = "linearizable", timeout: float | None = None
     ) -> Future[bytes | None]:
         """As lookup, as a future."""
-        return self._read(Promise(key_of(key)), level, timeout, None)
+        return self._loop.leave(self._read(Promise(key_of(key)), level, timeout, None))
 
     def pipeline(self, timeout: float | None = None) -> "Pipeline":
         """Many calls on their way at a time, for `with`: its end waits for all of them."""
@@ -158,14 +160,14 @@ class Pipeline:
         call = Waiter(key_of(key))
         self._loop.write(call, Operation(kind, call.key, value_of(value)), self._timeout_s)
         self._calls.append(call)
-        return call
+        return self._loop.leave(call)
 
     def _read(self, key: Text, level: str, missing: bytes | None) -> Waiter:
         self._make_room()
         call = Waiter(key_of(key))
         self._loop.read(call, level_of(level), self._timeout_s, missing)
         self._calls.append(call)
-        return call
+        return self._loop.leave(call)
 
     def _make_room(self) -> None:
         self._loop.check_may_wait()

@@ -1,4 +1,9 @@
-"""The thread behind a Clerk: it alone touches the brain and the sockets, callers hand it calls."""
+"""The turns of a Clerk: run by a caller that waits, or by a thread of its own while none does.
+
+One thread at a time leads: it alone touches the brain and the sockets, all others hand it their
+calls. A caller who finds nobody leading leads until its own call ends, which saves two changes of
+threads; what is then still on its way, our own thread leads to its end (decision 0006).
+"""
 
 import math
 import os
@@ -10,7 +15,8 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Protocol
+from queue import SimpleQueue
+from typing import Protocol, TypeVar
 
 from actors.clerkerrors import ClerkClosed, error_of
 from actors.lines import Lines
@@ -20,6 +26,9 @@ from messages.client import Operation
 
 CLOSE_S = 5.0
 
+NOBODY = 0
+"""No thread has this identity."""
+
 
 class Pending(Protocol):
     """Whoever waits for a call."""
@@ -27,7 +36,10 @@ class Pending(Protocol):
     key: bytes
 
     def settle(self, outcome: Outcome, limits: tuple[int, int]) -> None:
-        """The call ended; limits are the cluster's, for the sentence."""
+        """The call ended; limits are the cluster's, for the sentence. A second time is nothing."""
+
+
+Token = TypeVar("Token", bound=Pending)
 
 
 class Waiter:
@@ -41,12 +53,18 @@ class Waiter:
         self._limits = (0, 0)
         self._lock: threading.Lock | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether result() returns at once."""
+        return self._outcome is not None
+
     def settle(self, outcome: Outcome, limits: tuple[int, int]) -> None:
         """The call ended. Outcome first, then the lock: result() looks the other way round."""
-        self._limits = limits
-        self._outcome = outcome
-        if self._lock is not None:
-            self._lock.release()
+        if self._outcome is None:
+            self._limits = limits
+            self._outcome = outcome
+            if self._lock is not None:
+                self._lock.release()
 
     def result(self) -> bytes | None:
         """What the call gives, when it has ended; raises what went wrong."""
@@ -73,6 +91,8 @@ class Promise(Future[bytes | None]):
 
     def settle(self, outcome: Outcome, limits: tuple[int, int]) -> None:
         """The call ended."""
+        if self.done():
+            return
         if isinstance(outcome, Ok):
             self.set_result(outcome.value)
         else:
@@ -96,9 +116,14 @@ class ClerkLoop:
         self._poll.register(self._woken, select.POLLIN)
         self._lines = Lines(endpoints, lambda fd: self._poll.register(fd, select.POLLIN))
         self._inbox: deque[Submitted] = deque()
+        self._untold: deque[Settled] = deque()
+        self._leading = threading.Lock()  # a full fence, too: sockets change threads under it
+        self._leader = NOBODY
+        self._is_in_turn = False
         self._is_asleep = False
         self._is_closing = False
         self._has_ended = False
+        self._vacancies: SimpleQueue[None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="clerk", daemon=True)
         self._thread.start()
 
@@ -116,9 +141,21 @@ class ClerkLoop:
         deadline = time.monotonic() + timeout_s
         self._hand_in((level, ReadCall(token, token.key, deadline, missing)), token.key)
 
+    def wait_for(self, waiter: Waiter) -> bytes | None:
+        """The result of a call that was handed in; leads if nobody does."""
+        if not waiter.has_ended and self._leading.acquire(blocking=False):
+            self._lead(waiter)
+        return waiter.result()
+
+    def leave(self, token: Token) -> Token:
+        """What was handed in is waited for later, or never: see that somebody leads."""
+        if not self._leading.locked():  # whoever leads looks at the inbox after letting go
+            self._vacancies.put(None)
+        return token
+
     def check_may_wait(self) -> None:
-        """A callback of a future runs on our thread: nobody could end what it waits for."""
-        if threading.get_ident() == self._thread.ident:
+        """A callback of a future runs on the leader's thread: who would end what it waits for?"""
+        if threading.get_ident() == self._leader:
             raise RuntimeError("a future's callback must not wait for another call of its clerk")
 
     def close(self) -> None:
@@ -126,8 +163,9 @@ class ClerkLoop:
         if self._is_closing or self._process != os.getpid():
             return
         self._is_closing = True
+        self._vacancies.put(None)
         os.write(self._wake, b"\0")
-        if threading.get_ident() != self._thread.ident:
+        if threading.get_ident() not in (self._thread.ident, self._leader):
             self._thread.join(CLOSE_S)
 
     def _hand_in(self, submitted: Submitted, key: bytes) -> None:
@@ -143,36 +181,79 @@ class ClerkLoop:
             self._refuse_inbox()  # it ended after we looked, and may have missed this
 
     def _run(self) -> None:
+        """Our own thread: leads when there is work and nobody else leads; ends it all."""
         try:
-            ready: Iterable[int] | None = None
             while not self._is_closing:
-                self._take_inbox()
-                self._tell(self._lines.turn(ready))
-                ready = self._sleep()
+                self._vacancies.get()
+                if self._leading.acquire(blocking=False):
+                    self._lead(None)
         finally:
             self._is_closing = True
-            self._tell(self._lines.close())
-            self._has_ended = True
-            self._refuse_inbox()
+            with self._leading:
+                self._untold += self._lines.close()
+                self._has_ended = True
+                self._tell()
+                self._refuse_inbox()
 
-    def _take_inbox(self) -> None:
-        inbox, router = self._inbox, self._lines.router
-        while inbox:
-            submitted = inbox.popleft()
-            if len(submitted) == 3:
-                router.write(*submitted)
-            else:
-                router.read(*submitted)
+    def _lead(self, waiter: Waiter | None) -> None:
+        """Run turns until that call has ended, or every call; lets go of the lead."""
+        self._leader = threading.get_ident()
+        try:
+            self._turn()
+            while not self._is_over(waiter):
+                self._hear(self._sleep())
+                if not self._is_over(waiter):
+                    self._turn()
+        finally:
+            # Interrupted between two steps, nobody knows what the brain has half done.
+            self._is_closing |= self._is_in_turn
+            is_left = self._lines.router.has_work or self._is_closing
+            self._leader = NOBODY
+            self._leading.release()
+            if is_left or self._inbox:
+                self._vacancies.put(None)
+
+    def _is_over(self, waiter: Waiter | None) -> bool:
+        if self._is_closing:
+            return True
+        if waiter is not None:
+            return waiter.has_ended
+        return not (self._inbox or self._lines.router.has_work)
+
+    def _turn(self) -> None:
+        self._is_in_turn = True
+        inbox, router, lines = self._inbox, self._lines.router, self._lines
+        is_news = True
+        while is_news:
+            while inbox:
+                submitted = inbox.popleft()
+                if len(submitted) == 3:
+                    router.write(*submitted)
+                else:
+                    router.read(*submitted)
+            self._untold += lines.decide()
+            lines.speak()
+            is_news = lines.listen()
+            self._tell()
+        self._is_in_turn = False
+
+    def _hear(self, ready: Iterable[int] | None) -> None:
+        self._is_in_turn = True
+        self._untold += self._lines.hear(ready)
+        self._tell()
+        self._is_in_turn = False
 
     def _sleep(self) -> Iterable[int] | None:
         """Until something comes, somebody calls, or time is up; where to look then, None: all."""
-        wait_s = self._lines.wait_s()
+        wait_s = self._lines.due() - time.monotonic()
         self._is_asleep = True
-        if self._inbox or self._is_closing:  # who calls after this look will wake us
+        try:
+            if self._inbox or self._is_closing:  # who calls after this look will wake us
+                return ()
+            wait_ms = None if wait_s == math.inf else max(0, math.ceil(wait_s * 1000))
+            events = self._poll.poll(wait_ms)
+        finally:
             self._is_asleep = False
-            return ()
-        events = self._poll.poll(None if wait_s == math.inf else math.ceil(wait_s * 1000))
-        self._is_asleep = False
         if not events:
             return None
         ready = [descriptor for descriptor, _ in events]
@@ -186,12 +267,16 @@ class ClerkLoop:
             while True:
                 submitted = self._inbox.popleft()
                 token = submitted[0] if len(submitted) == 3 else submitted[1].token
-                self._tell([(token, Failed(Why.CLOSED))])
+                assert token is not None
+                token.settle(Failed(Why.CLOSED), self._lines.router.limits)
 
-    def _tell(self, settled: list[Settled]) -> None:
-        limits = self._lines.router.limits
-        for token, outcome in settled:
+    def _tell(self) -> None:
+        """Each is told before it is taken off: one more time does no harm, never would."""
+        untold, limits = self._untold, self._lines.router.limits
+        while untold:
+            token, outcome = untold[0]
             token.settle(outcome, limits)
+            untold.popleft()
 
 
 def _close_both(first: int, second: int) -> None:

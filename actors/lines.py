@@ -1,4 +1,4 @@
-"""A clerk's connections, and the turn that both of its shells run: hear, decide, speak."""
+"""A clerk's connections, and the steps of the turn that both shells run: hear, decide, speak."""
 
 import os
 import threading
@@ -9,12 +9,14 @@ from typing import cast
 
 import zmq
 
-from actors.actor import DRAIN_MAX
 from actors.sockets import Context, tcp_dealer
 from kv.outcomes import Settled
 from kv.routing import Router
 from messages.clientcodec import REPLY_BYTES_MAX, decode_reply, encode
 from messages.codec import CodecError
+
+DRAIN_MAX = 1_024
+"""Frames taken from one connection in a turn; the rest waits for the next turn."""
 
 CONNECT_S = 0.1
 """What is sent to a server that we have just begun to connect to waits for so long."""
@@ -30,14 +32,14 @@ class Line:
     def __init__(self, context: Context, endpoint: str, now: float) -> None:
         self.endpoint = endpoint
         self.socket = tcp_dealer(context, endpoint, REPLY_BYTES_MAX)
-        self.descriptor = cast("int", self.socket.getsockopt(zmq.FD))
+        self.descriptor = cast("int", self.socket.get(zmq.FD))
         self.made_at = now
         self.is_up = False
         self.waiting: list[bytes] | None = []  # None once it was up, or took too long
 
     def events(self) -> int:
         """What the connection is ready for."""
-        return cast("int", self.socket.getsockopt(zmq.EVENTS))
+        return cast("int", self.socket.get(zmq.EVENTS))
 
     def has_news(self) -> bool:
         """Whether something waits to be read, or the connection came or went."""
@@ -49,9 +51,10 @@ class Lines:
     """One clerk's brain and its connections."""
 
     def __init__(self, endpoints: Iterable[str], on_line: Callable[[int], None]) -> None:
-        """on_line is told the file descriptor of each new connection: readable means a turn is due.
+        """on_line is told the file descriptor of each new connection: readable means hear.
 
-        ZeroMQ makes it so only once for all that came: whoever waits for it asks wait_s() first.
+        ZeroMQ makes it so only once for all that came, and a look at a socket may take the notice:
+        whoever spoke, or was told of news, goes on until there is none.
         """
         self.router = Router(endpoints, SystemRandom(), time.monotonic())
         self.bad_replies = 0
@@ -59,51 +62,65 @@ class Lines:
         self._on_line = on_line
         self._lines: dict[str, Line] = {}
         self._by_descriptor: dict[int, Line] = {}
-        self._behind: list[int] = []  # of whom more came than one turn takes
+        self._behind: list[int] = []  # of whom more came than is taken at a time
+        self._outgoing: list[tuple[str, bytes]] = []
+        self._spoken: set[Line] = set()
 
-    def turn(self, descriptors: Iterable[int] | None = ()) -> list[Settled]:
-        """Take what came there, None: everywhere; send what is due; the calls that ended."""
-        settled: list[Settled] = []
+    def hear(self, descriptors: Iterable[int] | None) -> list[Settled]:
+        """Take what came there, None: everywhere; the calls that ended."""
+        now = time.monotonic()
         behind, self._behind = self._behind, []
         ready = self._by_descriptor if descriptors is None else [*descriptors, *behind]
-        lines = [self._by_descriptor[descriptor] for descriptor in ready]
-        while True:
-            now = time.monotonic()
-            for line in lines:
-                self._look(line, now)
-            requests, ended = self.router.turn(now)
-            settled += ended
-            for endpoint, request in requests:
-                self._send(endpoint, encode(request), now)
-            # Sending may have taken the notice that something came: nobody would tell us again.
-            asked = {endpoint for endpoint, _ in requests} & self._lines.keys()
-            lines = [line for line in map(self._lines.__getitem__, asked) if line.has_news()]
-            if not lines:
-                return settled
+        for descriptor in ready:
+            self._look(self._by_descriptor[descriptor], now)
+        return self.router.take_settled()
 
-    def wait_s(self) -> float:
-        """How long nothing need happen, if nothing comes."""
+    def decide(self) -> list[Settled]:
+        """Find what is to be sent; the calls that ended."""
+        requests, settled = self.router.turn(time.monotonic())
+        self._outgoing += [(endpoint, encode(request)) for endpoint, request in requests]
+        return settled
+
+    def speak(self) -> None:
+        """Send it: nothing else, for frames right behind each other wake libzmq's thread once."""
+        outgoing, self._outgoing = self._outgoing, []
+        for endpoint, frame in outgoing:
+            self._send(endpoint, frame)
+
+    def listen(self) -> bool:
+        """Whether there was news, where we spoke, that nobody would tell of; it is heard now."""
+        spoken, self._spoken = self._spoken, set()
+        found = [line for line in spoken if line.has_news()]
+        for line in found:
+            self._look(line, time.monotonic())
+        return bool(found)
+
+    def due(self) -> float:
+        """When to hear and to decide again, if nothing comes."""
         now = time.monotonic()
-        return 0.0 if self._behind else max(0.0, self.router.due(now) - now)
+        return now if self._behind else self.router.due(now)
 
     def close(self) -> list[Settled]:
         """Close all connections; the calls that waited."""
         for line in self._lines.values():
             line.socket.close()
         self._lines.clear()
+        self._spoken.clear()
         self._by_descriptor.clear()
         _release(self._context)
         return self.router.close()
 
     def _look(self, line: Line, now: float) -> None:
         """What came, and whether the connection is still, or only now, there."""
-        events = self._receive(line, now)
-        was_up, line.is_up = line.is_up, bool(events & WRITABLE)
-        if line.is_up and line.waiting is not None:
+        is_up = bool(self._receive(line, now) & WRITABLE)
+        if line.waiting is None and is_up is line.is_up:
+            return
+        was_up, line.is_up = line.is_up, is_up
+        if is_up and line.waiting is not None:
             for frame in line.waiting:
                 line.socket.send(frame, AT_ONCE)
             line.waiting = None
-        elif was_up and not line.is_up:
+        elif was_up and not is_up:
             self.router.on_unreachable(line.endpoint, now)
         elif line.waiting is not None and now - line.made_at >= CONNECT_S:
             line.waiting = None
@@ -125,18 +142,19 @@ class Lines:
         self._behind.append(line.descriptor)
         return line.events()
 
-    def _send(self, endpoint: str, frame: bytes, now: float) -> None:
+    def _send(self, endpoint: str, frame: bytes) -> None:
         try:
-            line = self._lines.get(endpoint) or self._connect(endpoint, now)
+            line = self._lines.get(endpoint) or self._connect(endpoint)
+            self._spoken.add(line)
             if line.waiting is None:
                 line.socket.send(frame, AT_ONCE)
             else:
                 line.waiting.append(frame)
         except zmq.ZMQError:  # nobody there, or a name that is none
-            self.router.on_unreachable(endpoint, now)
+            self.router.on_unreachable(endpoint, time.monotonic())
 
-    def _connect(self, endpoint: str, now: float) -> Line:
-        line = self._lines[endpoint] = Line(self._context, endpoint, now)
+    def _connect(self, endpoint: str) -> Line:
+        line = self._lines[endpoint] = Line(self._context, endpoint, time.monotonic())
         self._by_descriptor[line.descriptor] = line
         self._on_line(line.descriptor)
         return line

@@ -34,6 +34,10 @@ class Pace:
         self.why = Why.UNAVAILABLE
         self._back_off_s = BACK_OFF_S_MIN
 
+    def ask_for_less(self) -> None:
+        """So many answers together were too long; the server is well, so there is no wait."""
+        self.window = max(1, self.window // 2)
+
     def back_off(self, now: float, why: Why) -> None:
         """It was refused; several refusals at a time count once."""
         self.why = why

@@ -97,12 +97,14 @@ class ReadCalls:
         self._count -= len(settled)
         return settled
 
-    def ask_again(self, request_id: int) -> None:
-        """That question was not answered: its reads wait again."""
+    def ask_again(self, request_id: int) -> bool:
+        """That question was not answered: its reads wait again; False if it was not on its way."""
         asked = self._asked.pop(request_id, None)
-        if asked is not None:
-            live = [call for call in asked.calls if call.token is not None]
-            self._waiting.setdefault(asked.level, []).extend(live)
+        if asked is None:
+            return False
+        live = [call for call in asked.calls if call.token is not None]
+        self._waiting.setdefault(asked.level, []).extend(live)
+        return True
 
     def ask_all_again(self) -> None:
         """Whoever is asked next hears all questions."""

@@ -43,17 +43,27 @@ class Call:
     doubts: int = 0  # transmissions that may have been, or may yet be, executed
 
 
-class Sent(NamedTuple):
-    """One transmission to one server that was neither answered nor refused."""
+@dataclass(slots=True)
+class Sent:
+    """One transmission to one server of which not all is known to be executed or refused."""
 
     endpoint: str
     first: int
     calls: list[Call]
+    is_owed: bool = True  # a refusal of it may yet come
+    is_last: bool = True  # nothing was sent all over again since
 
     @property
     def last(self) -> int:
         """The number of its last operation."""
         return self.first + len(self.calls) - 1
+
+
+class Refusal(NamedTuple):
+    """What the refusal of a number says."""
+
+    cleared: list[Call]  # of one doubt each
+    is_news: bool  # it is of what was sent last, not of what is sent again already
 
 
 class WriteQueue:
@@ -100,7 +110,10 @@ class WriteQueue:
     def frames(self, endpoint: str, calls_max: int) -> list[Writes]:
         """What may be sent to that server now, within the window and so many calls on their way."""
         frames: list[Writes] = []
-        while self._live and (calls := self._next_calls(calls_max)):
+        while self._live and self._sent < len(self._calls):
+            calls = self._next_calls(calls_max)
+            if not calls:
+                break
             first = self._first + self._sent
             self._sent += len(calls)
             self._used = max(self._used, self._sent)
@@ -109,6 +122,18 @@ class WriteQueue:
             frames.append(Writes(self.session, first, self._first, operations))
         return frames
 
+    def send_all_again(self) -> None:
+        """Whoever is asked next hears everything; refusals of what was sent before are old."""
+        for sent in self._transmissions:
+            sent.is_last = False
+        self.resend()
+
+    def write_off(self, endpoint: str) -> None:
+        """What was sent there so far will not be refused any more: it, or the answer, is lost."""
+        for sent in self._transmissions:
+            if sent.endpoint == endpoint:
+                sent.is_owed = False
+
     def resend(self, number: int = 0) -> None:
         """Send again from that number on, or from the first that is not settled."""
         self._sent = max(0, min(self._sent, number - self._first))
@@ -116,52 +141,60 @@ class WriteQueue:
 
     def on_wrote(self, through: int, results: Sequence[tuple[int, bytes]]) -> list[Settled]:
         """Everything up to through was executed, once."""
+        count = min(through + 1 - self._first, self._used)
+        if count <= 0:
+            return []
         settled: list[Settled] = []
         said = dict(results)
-        while self._used and self._first <= through:
-            call = self._calls.popleft()
-            self._bytes -= call.size
-            self._used -= 1
-            if self._sent:
-                self._sent -= 1
-                self._sent_bytes -= call.size
+        size = 0
+        popleft = self._calls.popleft
+        for number in range(self._first, self._first + count):
+            call = popleft()
+            size += call.size
             if call.token is not None:
-                self._live -= 1
-                too_long = said and said.get(self._first) == VALUE_TOO_LONG
+                too_long = said and said.get(number) == VALUE_TOO_LONG
                 settled.append((call.token, Failed(Why.TOO_LARGE) if too_long else WRITTEN))
-            self._first += 1
+        self._first += count
+        self._used -= count
+        self._bytes -= size
+        self._live -= len(settled)
+        self._sent_bytes = self._sent_bytes - size if count < self._sent else 0
+        self._sent = max(0, self._sent - count)
         while self._transmissions and self._transmissions[0].last < self._first:
             self._transmissions.popleft()
         return settled
 
-    def on_refused(self, endpoint: str, number: int) -> list[Call]:
-        """That server did not execute the transmission this number is in: the calls of it.
+    def on_refused(self, endpoint: str, number: int, *, is_certain: bool) -> Refusal:
+        """That server refused the transmission this number is in; certain: it did not execute it.
 
         Where it may be one of several transmissions, none of them is cleared of doubt: the other
         one may be the one that is executed. That no transmission arrives twice is TCP's promise.
+        Each is refused once, so of several this is taken for the oldest.
         """
-        if number < self._first or number <= self._forgotten:
-            return []
+        if number < self._first:
+            return Refusal([], is_news=False)
+        if number <= self._forgotten:
+            return Refusal([], is_news=True)
         found = [
             sent
             for sent in self._transmissions
             if sent.endpoint == endpoint and sent.first <= number <= sent.last
         ]
-        if len(found) != 1:
-            return []
+        refused = next((sent for sent in found if sent.is_owed), None)
+        is_news = refused is not None and refused.is_last
+        if refused is not None:
+            refused.is_owed = False
+        if not is_certain or len(found) != 1:
+            return Refusal([], is_news)
         self._transmissions = deque(sent for sent in self._transmissions if sent is not found[0])
         for call in found[0].calls:
             call.doubts -= 1
-        return found[0].calls
+        return Refusal(found[0].calls, is_news)
 
     def call_of(self, number: int) -> Call | None:
         """The unsettled call that number was used for."""
         place = number - self._first
         return self._calls[place] if 0 <= place < self._used else None
-
-    def is_next(self, number: int) -> bool:
-        """Whether that is the first number not known to be executed."""
-        return number == self._first
 
     def give_up(self, calls: Sequence[Call], why: Why) -> list[Settled]:
         """Settle these by what is known of each; from now on their places do nothing."""

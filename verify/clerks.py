@@ -3,6 +3,7 @@
 One that restarts forgets everything, as a user's process that dies: what it had asked may happen.
 """
 
+from collections import deque
 from math import ceil
 from random import Random
 
@@ -16,6 +17,7 @@ from messages.client import (
     PUT,
     STALE,
     ClientReply,
+    OpenSession,
     Operation,
     Reads,
     Values,
@@ -47,6 +49,9 @@ class Clerk:
         self._alarm = 0
         self._written = 0
         self._floors: dict[int, int] = {}  # what was told of when a question was asked
+        self._opened_at = deque[int](
+            maxlen=2
+        )  # when it asked for sessions; empty once a line broke
         self._begin()
 
     def __str__(self) -> str:
@@ -105,6 +110,7 @@ class Clerk:
     def on_absent(self, name: str, node: int) -> None:
         """There is no connection to that node now."""
         if name == self.name:
+            self._opened_at.clear()
             self._router.on_unreachable(self._nodes[node], self._now())
             self._wake()
 
@@ -113,6 +119,7 @@ class Clerk:
         self.name = f"C{self.number}.{self._life}"
         random = Random(self._timeline.random.getrandbits(32))
         self._router = Router(self._nodes.values(), random, self._now())
+        self._opened_at.clear()
 
     def _now(self) -> float:
         return self._timeline.now / UNITS_PER_S
@@ -137,6 +144,8 @@ class Clerk:
             self._timeline.note(0, f"{self.name} -> S{node}", request)
             if isinstance(request, Reads) and request.level != STALE:
                 self._floors[request.request_id] = self._calls.acknowledged_index
+            elif isinstance(request, OpenSession):
+                self._check_haste()
             self._ground.lines.to_node(self.name, node, encode(request))
         self._settle(settled)
         self._alarm += 1
@@ -154,6 +163,18 @@ class Clerk:
             floor = self._floors.get(reply.request_id, 0)
             old = f"read: answered from {reply.applied_index}, though {floor} was told of"
             assert reply.applied_index >= floor, old
+
+    def _check_haste(self) -> None:
+        """Sessions are bounded: of three, the first is asked for a round trip before the last.
+
+        One may be asked for late, and the refusal of an earlier question lead to the next at once.
+        """
+        now, round_trip = self._timeline.now, 2 * self._timeline.swarm.delay_units
+        self._timeline.facts["sessions asked for"] += 1
+        asked = self._opened_at
+        is_patient = len(asked) < 2 or now - asked[0] >= round_trip
+        assert is_patient, f"sessions: {self.name} asks for a third before the first can be there"
+        asked.append(now)
 
     def _settle(self, settled: list[Settled]) -> None:
         for call, outcome in settled:

@@ -5,6 +5,7 @@ import gc
 
 import pytest
 
+from actors.lines import Lines
 from kvorum import AsyncClerk, ClerkClosed, TooLarge, Unavailable
 
 NOBODY = "127.0.0.1:1"
@@ -57,9 +58,9 @@ def test_calls_of_one_moment_leave_together(cluster, monkeypatch):
             await clerk.put("k", "v")
             send = clerk._lines._send
 
-            def count(endpoint: str, frame: bytes, now: float) -> None:
+            def count(endpoint: str, frame: bytes) -> None:
                 frames.append(len(frame))
-                send(endpoint, frame, now)
+                send(endpoint, frame)
 
             monkeypatch.setattr(clerk._lines, "_send", count)
             await asyncio.gather(*(clerk.put("k", "v") for _ in range(50)))
@@ -67,6 +68,56 @@ def test_calls_of_one_moment_leave_together(cluster, monkeypatch):
     asyncio.run(main())
 
     assert len(frames) == 1
+
+
+def test_clerks_of_one_loop_speak_in_one_round(cluster, monkeypatch):
+    """First all decide, then all speak: frames that leave together wake one thread once."""
+    steps: list[str] = []
+
+    def note(lines: Lines, step: str) -> None:
+        done = getattr(lines, step)
+
+        def noted() -> object:
+            steps.append(step)
+            return done()
+
+        monkeypatch.setattr(lines, step, noted)
+
+    async def main() -> None:
+        clerks = [AsyncClerk(cluster.endpoints, timeout=30) for _ in range(5)]
+        await asyncio.gather(*(clerk.put("k", "v") for clerk in clerks))
+        for clerk in clerks:
+            note(clerk._lines, "decide")
+            note(clerk._lines, "speak")
+        await asyncio.gather(*(clerk.put("k", "v") for clerk in clerks for _ in range(3)))
+        for clerk in clerks:
+            clerk.close()
+
+    asyncio.run(main())
+
+    assert steps == ["decide"] * 5 + ["speak"] * 5
+
+
+def test_deadlines_of_many_clerks_are_kept():
+    """One timer serves all of them, each in its time."""
+
+    async def main() -> list[float]:
+        clerks = [AsyncClerk(NOBODY) for _ in range(3)]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+
+        async def ask(clerk: AsyncClerk, timeout_s: float) -> float:
+            with pytest.raises(Unavailable):
+                await clerk.get("k", timeout=timeout_s)
+            return loop.time() - began
+
+        times = (0.4, 0.1, 0.25)
+        took = await asyncio.gather(*map(ask, clerks, times))
+        for clerk in clerks:
+            clerk.close()
+        return [ended - asked for ended, asked in zip(took, times, strict=True)]
+
+    assert all(0 <= late < 5 for late in asyncio.run(main()))
 
 
 def test_a_cancelled_task_harms_nobody(cluster):

@@ -116,6 +116,91 @@ def test_many_threads_share_a_clerk(clerk):
     assert found.count(b"<") == 320
 
 
+def test_a_lone_caller_runs_the_turns_itself(clerk, monkeypatch):
+    """So its call changes threads nowhere; the clerk's own thread is not even woken."""
+    clerk.put("k", "v")
+    loop = clerk._loop
+    turn, ran = loop._turn, []
+
+    def count() -> None:
+        ran.append(threading.get_ident())
+        turn()
+
+    monkeypatch.setattr(loop, "_turn", count)
+    for number in range(20):
+        clerk.put("k", f"{number}")
+        assert clerk.get("k") == f"{number}".encode()
+
+    assert set(ran) == {threading.get_ident()}
+    assert loop._vacancies.empty() and not loop._leading.locked()
+
+
+def test_what_is_on_its_way_when_a_caller_leaves_is_led_to_its_end(clerk):
+    """Callers that wait, futures and pipelines of many threads, in any mixture."""
+
+    def work(name: int) -> None:
+        for number in range(30):
+            future = clerk.append_async("mixed", f"<{name}.{number}>")
+            if number % 3 == 0:
+                clerk.put(f"mixed{name}", f"{number}")
+            elif number % 3 == 1:
+                future.result(30)
+            else:
+                with clerk.pipeline() as pipeline:
+                    pipeline.put(f"piped{name}", f"{number}")
+            futures.append(future)
+
+    futures: list[Future[None]] = []
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wait(futures, timeout=30)
+
+    assert [future.exception(0) for future in futures] == [None] * 240
+    assert clerk.get("mixed").count(b"<") == 240
+    assert [clerk.get(f"mixed{name}") + clerk.get(f"piped{name}") for name in range(8)] == [
+        b"2729"
+    ] * 8
+
+
+def test_an_interrupt_while_waiting_harms_nobody(monkeypatch):
+    """The caller leaves; what others wait for, and later calls, go on."""
+    with Clerk(NOBODY, timeout=0.3) as clerk:
+        loop = clerk._loop
+        sleep = loop._sleep
+
+        def interrupt() -> None:
+            monkeypatch.setattr(loop, "_sleep", sleep)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "_sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clerk.get("k")
+        with pytest.raises(Unavailable):
+            clerk.get("k")
+
+
+def test_an_interrupt_within_a_turn_closes_the_clerk(monkeypatch):
+    """Nobody knows what was half done: what waits is ended, later calls are refused."""
+    with Clerk(NOBODY) as clerk:
+        lines = clerk._loop._lines
+        decide = lines.decide
+
+        def interrupt() -> None:
+            monkeypatch.setattr(lines, "decide", decide)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(lines, "decide", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            clerk.get("k")
+        with pytest.raises(ClerkClosed):
+            clerk.get("k")
+        clerk._loop._thread.join(30)
+        assert not clerk._loop._thread.is_alive()
+
+
 def test_limits_are_named_when_they_are_passed(clerk):
     """Before and after the clerk has heard of them."""
     for _ in range(2):
@@ -226,7 +311,8 @@ def test_an_idle_clerk_costs_nothing(clerk):
     clerk.put("k", "v")
     loop = clerk._loop
 
-    assert loop._lines.wait_s() == float("inf")
+    assert loop._lines.due() == float("inf")
+    assert not loop._leading.locked()
 
 
 def test_a_write_that_was_sent_and_not_answered_is_unknown():

@@ -68,6 +68,7 @@ class Group:
                 About("world", node, f"node{node}", node, endpoints),
                 LIMITS,
                 Machine(DictStore(), Snapshot(0, 0, Membership(NODES)), b""),
+                committed=0,
             )
             for node in NODES
         }

@@ -152,6 +152,73 @@ def test_servers_that_name_each_other_are_not_asked_without_end():
     assert talk.asks(0.02)
 
 
+def test_many_refusals_at_once_are_acted_on_once():
+    """A server that kept questions until it led refuses them all: the first has all asked again."""
+    talk = Talk()
+    talk.put("w")
+    questions = talk.asks()
+    for number in range(10):
+        talk.get(f"r{number}")
+        questions += talk.asks()
+    asked, again = questions[0][0], []
+    for _, question in questions[1:]:
+        assert isinstance(question, OpenSession | Reads)
+        talk.hears(asked, Refused(0, question.request_id, Reason.NOT_LEADER, asked))
+        again += talk.asks_whom()
+
+    assert again == [(asked, Hello), (asked, OpenSession), (asked, Reads)]
+
+
+def test_many_refused_frames_are_sent_again_once():
+    """Refusals of frames that are sent again already say nothing new; those of the new ones do."""
+    talk = Talk()
+    leader = talk.open()
+    for name in ("a", "b", "c", "d"):
+        talk.put(name)
+        talk.asks()
+    again = []
+    for number in (2, 3, 4, 5):
+        talk.hears(leader, Refused(7, number, Reason.NOT_LEADER, leader))
+        again += talk.asks_whom()
+    assert again == [(leader, Hello), (leader, Writes)]
+
+    talk.hears(leader, Refused(7, 2, Reason.UNSEATED, "other"))
+    assert talk.asks_whom() == [("other", Hello), ("other", Writes)]
+
+
+def test_the_session_of_an_earlier_question_is_taken():
+    """Each question may be executed, and the first answer ends the asking."""
+    talk = Talk()
+    talk.put("k")
+    asked, opening = talk.asks()[-1]
+    assert isinstance(opening, OpenSession)
+    talk.router.on_unreachable(asked, talk.now)
+    elsewhere, second = talk.asks(0.02)[-1]
+    assert isinstance(second, OpenSession) and elsewhere != asked
+    talk.hears(asked, SessionOpened(opening.request_id, 7))
+
+    assert talk.asks_whom() == [(elsewhere, Writes)]
+    talk.hears(elsewhere, SessionOpened(second.request_id, 8))
+    talk.put("k2")
+    ((_, writes),) = talk.asks()
+    assert isinstance(writes, Writes) and writes.session == 7
+
+
+def test_a_late_welcome_is_not_followed():
+    """It tells who led before the last move."""
+    talk = Talk()
+    talk.get("k")
+    (asked, hello), (_, question) = talk.asks()
+    assert isinstance(hello, Hello) and isinstance(question, Reads)
+    for endpoint, hint in ((asked, "leader"), ("leader", asked)):
+        talk.hears(endpoint, Refused(0, question.request_id, Reason.NOT_LEADER, hint))
+        question = talk.asks()[-1][1]
+        assert isinstance(question, Reads)
+    talk.hears(asked, Welcome(hello.request_id, 1, "kvorum", 1, "leader", 500, 1_000))
+
+    assert talk.asks() == []
+
+
 def test_a_server_that_hangs_is_left():
     """First the others are asked who leads, then it goes elsewhere, and not back at once."""
     talk = Talk()
@@ -211,6 +278,28 @@ def test_an_overloaded_server_is_given_time():
     talk.now += 10
     talk.asks()
     assert talk.settled[-1] == ("k", Failed(Why.OVERLOADED))
+
+
+def test_reads_whose_answers_are_too_long_are_asked_for_in_smaller_parts():
+    """At once, as the server is well; part of a long answer is no sign that more would fit."""
+    talk = Talk()
+    for number in range(16):
+        talk.get(f"k{number}")
+    asked, question = talk.asks()[-1]
+    assert isinstance(question, Reads)
+    lengths = []
+    for _ in range(5):
+        talk.hears(asked, Refused(0, question.request_id, Reason.TOO_LARGE, asked))
+        _, question = talk.asks()[-1]
+        assert isinstance(question, Reads)
+        lengths.append(len(question.keys))
+    assert lengths == [16, 16, 8, 4, 2]  # of a window of 64, which is halved each time
+
+    talk.hears(asked, Values(question.request_id, 9, 0, (b"v",)))
+    talk.hears(asked, Values(question.request_id, 9, 1, (b"v",) * (len(question.keys) - 1)))
+    _, later = talk.asks()[-1]
+    assert isinstance(later, Reads)
+    assert len(later.keys) == 2 * len(question.keys)
 
 
 def test_a_full_disk_fails_writes_and_not_reads():

@@ -3,7 +3,7 @@
 import pytest
 
 from kv.outcomes import NEVER, WRITTEN, Failed, Unknown, Why
-from kv.writequeue import FRAME_BYTES_MAX, NOTHING_AT_ALL, SENT_MAX, Bounds, WriteQueue
+from kv.writequeue import FRAME_BYTES_MAX, NOTHING_AT_ALL, SENT_MAX, Bounds, Refusal, WriteQueue
 from messages.client import APPEND, VALUE_TOO_LONG, Operation
 from messages.clientcodec import OPERATIONS_MAX
 
@@ -103,7 +103,7 @@ def test_a_refusal_of_the_only_transmission_clears_it():
     queue = queue_of(2)
     sizes(queue)
 
-    assert [call.token for call in queue.on_refused("a", 1)] == [1, 2]
+    assert [call.token for call in queue.on_refused("a", 1, is_certain=True).cleared] == [1, 2]
     assert queue.give_up_all(Why.DISK_FULL) == [
         (1, Failed(Why.DISK_FULL)),
         (2, Failed(Why.DISK_FULL)),
@@ -117,7 +117,7 @@ def test_a_refusal_of_one_of_two_transmissions_clears_nothing(endpoint):
     sizes(queue)
     queue.resend()
     sizes(queue, endpoint)
-    queue.on_refused("a", 1)
+    queue.on_refused("a", 1, is_certain=True)
 
     assert queue.give_up_all(Why.OVERLOADED) == [(1, Unknown(Why.OVERLOADED))]
 
@@ -131,8 +131,25 @@ def test_a_refusal_of_a_transmission_that_is_answered_in_part_clears_nothing():
     assert sizes(queue) == [(1, 2)]
     queue.on_wrote(1, ())
 
-    assert queue.on_refused("a", 1) == []
+    assert queue.on_refused("a", 1, is_certain=True).cleared == []
     assert queue.give_up_all(Why.OVERLOADED) == [(2, Unknown(Why.OVERLOADED))]
+
+
+def test_a_refusal_is_news_only_of_what_was_sent_last():
+    """Each transmission is refused once, and the oldest first; what is lost is not waited for."""
+    queue = queue_of(1)
+    sizes(queue)
+    queue.send_all_again()
+    sizes(queue)
+    news = [queue.on_refused("a", 1, is_certain=False).is_news for _ in range(3)]
+    assert news == [False, True, False]
+
+    for _ in range(2):
+        queue.send_all_again()
+        queue.write_off("a")
+        sizes(queue)
+    assert queue.on_refused("a", 1, is_certain=False).is_news
+    assert not queue.on_refused("b", 1, is_certain=False).is_news
 
 
 def test_transmissions_remembered_are_bounded():
@@ -143,7 +160,7 @@ def test_transmissions_remembered_are_bounded():
         sizes(queue)
 
     assert len(queue._transmissions) == SENT_MAX
-    assert queue.on_refused("a", 1) == []
+    assert queue.on_refused("a", 1, is_certain=True) == Refusal([], is_news=True)
 
 
 def test_another_session_begins_anew():

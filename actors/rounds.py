@@ -1,0 +1,146 @@
+"""The rounds of an event loop: all frames that its AsyncClerks have at a moment leave together.
+
+A frame wakes libzmq's thread, which costs more than the frame; those right behind it find that
+thread awake. One timer serves all clerks (decision 0006).
+"""
+
+import time
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
+
+from actors.lines import Lines
+from kv.outcomes import NEVER, Settled
+
+TIMER_S_MIN = 0.001
+"""Timers are no finer than this."""
+
+
+class Part:
+    """One clerk's part in the rounds of its loop."""
+
+    def __init__(
+        self, rounds: "Rounds", lines: Lines, tell: Callable[[list[Settled]], None]
+    ) -> None:
+        self.is_called = False  # to the next round
+        self.is_over = False
+        self._rounds = rounds
+        self._lines = lines
+        self._tell = tell
+
+    def call(self) -> None:
+        """There is something for the next round."""
+        self._rounds.call(self)
+
+    def hear(self, descriptors: Iterable[int] | None) -> None:
+        """Take what came; whoever is woken by it may speak in the same round as we do."""
+        if not self.is_over:
+            self._tell(self._lines.hear(descriptors))
+            if self._lines.router.has_work:
+                self._rounds.call_after_tasks(self)
+
+    def decide(self) -> None:
+        """Find what is to be sent, and which calls ended."""
+        if not self.is_over:
+            self._tell(self._lines.decide())
+
+    def speak(self) -> None:
+        """Send it."""
+        if not self.is_over:
+            self._lines.speak()
+
+    def listen(self) -> float:
+        """Hear what nobody would tell of; when there is something to do if nothing comes before."""
+        if self.is_over:
+            return NEVER
+        if self._lines.listen():
+            self.hear(())
+        return self._lines.due()
+
+    def end(self) -> None:
+        """The clerk is closed."""
+        self.is_over = True
+        self._rounds.forget(self)
+
+
+class Rounds:
+    """Of one event loop."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self._loop = loop
+        self._called: list[Part] = []
+        self._heard: list[Part] = []
+        self._waiting: dict[Part, float] = {}  # when each is due
+        self._timer: TimerHandle | None = None
+        self._timer_at = NEVER
+
+    def call(self, part: Part) -> None:
+        """It comes in the next round, once."""
+        if not part.is_called:
+            part.is_called = True
+            if not self._called:
+                self._loop.call_soon(self._go_round)
+            self._called.append(part)
+
+    def call_after_tasks(self, part: Part) -> None:
+        """As call, once the tasks that are woken by now have run: they may have more to send."""
+        if not self._heard:
+            self._loop.call_soon(self._call_heard)
+        self._heard.append(part)
+
+    def forget(self, part: Part) -> None:
+        """It is closed."""
+        self._waiting.pop(part, None)
+
+    def _call_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        for part in heard:
+            self.call(part)
+
+    def _go_round(self) -> None:
+        called, self._called = self._called, []
+        for part in called:
+            part.is_called = False
+        for part in called:
+            part.decide()
+        for part in called:
+            part.speak()
+        earliest = NEVER
+        for part in called:
+            due = part.listen()
+            if due == NEVER:
+                self._waiting.pop(part, None)
+            else:
+                self._waiting[part] = due
+                earliest = min(earliest, due)
+        if earliest < self._timer_at:
+            self._set_timer(earliest)
+
+    def _set_timer(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        wait_s = max(TIMER_S_MIN, due - time.monotonic())
+        self._timer = self._loop.call_later(wait_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        """Most were put off since it was set: that is cheaper than setting it each time."""
+        self._timer, self._timer_at = None, NEVER
+        now = time.monotonic()
+        for part in [part for part, due in self._waiting.items() if due <= now]:
+            del self._waiting[part]
+            part.hear(None)
+            self.call(part)
+        if self._waiting:
+            self._set_timer(min(self._waiting.values()))
+
+
+_rounds: WeakValueDictionary[AbstractEventLoop, Rounds] = WeakValueDictionary()
+
+
+def rounds_of(loop: AbstractEventLoop) -> Rounds:
+    """The rounds of a loop; they last as long as a clerk holds them."""
+    rounds = _rounds.get(loop)
+    if rounds is None:
+        rounds = _rounds[loop] = Rounds(loop)
+    return rounds
