@@ -7,14 +7,27 @@ to fill, and nothing sleeps while something waits.
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import zmq
+from zmq.backend import Socket as Plain
+from zmq.backend import zmq_poll
 
 Socket = zmq.Socket[bytes]
+Handle = Callable[[list[bytes]], None]
 
-DRAIN_MAX = 1_024
-"""Messages taken from one socket in a turn; the rest waits for the next turn."""
+DRAIN_BYTES_MAX = 134_217_728
+"""Taken from one socket in a turn; the rest waits for the next turn."""
+
+MESSAGE_BYTES = 8_192
+"""What a message counts beside its last frame, so that the bound holds back many small ones too."""
+
+# What zmq.Socket wraps. The wrappers took a third of a turn: a round trip of two frames between two
+# actors costs 6.6 us of CPU through them, so 1 us.
+_receive, _send = Plain.recv, Plain.send
+_option = cast("Callable[[Socket, int], int]", Plain.get)
+_AT_ONCE, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+_READABLE, _EVENTS, _RCVMORE = int(zmq.POLLIN), int(zmq.EVENTS), int(zmq.RCVMORE)
 
 
 class Brain(Protocol):
@@ -26,8 +39,8 @@ class Brain(Protocol):
     def tick(self) -> None:
         """One tick of time has passed."""
 
-    def flush(self) -> None:
-        """All that waited was handed in: send what came out of it."""
+    def flush(self) -> bool | None:
+        """All that waited was handed in: send what came out; True if its sockets are others now."""
 
     def is_done(self) -> bool:
         """Asked at the end of each turn once it is to stop; until then it goes on."""
@@ -72,20 +85,18 @@ class Actor:
         self._on_end(self.name)
 
     def _loop(self, brain: Brain) -> None:
-        handlers = brain.sockets()
-        poller = zmq.Poller()
-        for socket in handlers:
-            poller.register(socket, zmq.POLLIN)
+        handlers, waiting = listen(brain)
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
             wait_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
-            taken = [(handlers[socket], drain(socket)) for socket, _ in poller.poll(wait_ms)]
+            taken = [(handlers[socket], drain(socket)) for socket, _ in zmq_poll(waiting, wait_ms)]
             # Not before: what was sent while we stood still must not count from before that (R2).
             tick_due = self._tick(brain, tick_due)
             for handle, messages in taken:
                 for frames in messages:
                     handle(frames)
-            brain.flush()
+            if brain.flush():
+                handlers, waiting = listen(brain)
 
     def _tick(self, brain: Brain, due: float) -> float:
         """Hand in every tick that passed, also those of a pause: leases count on them."""
@@ -96,21 +107,29 @@ class Actor:
         return due
 
 
+def listen(brain: Brain) -> tuple[dict[Any, Handle], list[tuple[Any, int]]]:
+    """Who takes what arrives at a brain's sockets, and what zmq_poll is to look at."""
+    handlers = brain.sockets()
+    return dict(handlers), [(socket, _READABLE) for socket in handlers]
+
+
 def drain(socket: Socket) -> list[list[bytes]]:
     """All that waits there, up to a bound so that ticks go on."""
     taken: list[list[bytes]] = []
-    while len(taken) < DRAIN_MAX:
-        try:
-            taken.append(socket.recv_multipart(zmq.NOBLOCK))
-        except zmq.Again:
-            break
+    size = 0
+    while size < DRAIN_BYTES_MAX and _option(socket, _EVENTS) & _READABLE:
+        frames = [_receive(socket, _AT_ONCE)]
+        while _option(socket, _RCVMORE):
+            frames.append(_receive(socket, _AT_ONCE))
+        taken.append(frames)
+        size += MESSAGE_BYTES + sum(map(len, frames))
     return taken
 
 
 def tell(socket: Socket, frames: list[bytes]) -> None:
     """Send to an actor of this node; never lost while that lives, and without it the node ends."""
     try:
-        socket.send_multipart(frames, zmq.NOBLOCK)
+        _send_all(socket, frames)
     except zmq.ZMQError as error:
         if error.errno != zmq.EHOSTUNREACH:
             raise
@@ -119,9 +138,15 @@ def tell(socket: Socket, frames: list[bytes]) -> None:
 def send(socket: Socket, frames: list[bytes]) -> bool:
     """Send or lose: a full queue or an absent peer is loss, and whoever needs it asks again."""
     try:
-        socket.send_multipart(frames, zmq.NOBLOCK, copy=True)
+        _send_all(socket, frames)
     except zmq.ZMQError as error:
         if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
             return False
         raise
     return True
+
+
+def _send_all(socket: Socket, frames: list[bytes]) -> None:
+    for frame in frames[:-1]:
+        _send(socket, frame, _MORE)
+    _send(socket, frames[-1], _AT_ONCE)

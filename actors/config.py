@@ -59,6 +59,7 @@ class Config:
     apply_bytes_max: int = _whole(4_194_304, 1_024, BYTES_MAX)
 
     log_trailing_entries: int = _whole(10_000, 0, 10**9)
+    log_trailing_bytes: int = _whole(33_554_432, 0, BYTES_MAX)
     log_behind_bytes_max: int = _whole(134_217_728, 0, BYTES_MAX)
     snapshot_window_bytes: int = _whole(4_194_304, 65_536, BYTES_MAX)
     snapshot_retry_ms: int = _whole(200, 10, MS_MAX)
@@ -70,7 +71,7 @@ class Config:
     client_inflight_max: int = _whole(4_096, 1, 10**6)
     reads_max: int = _whole(65_536, 1, 10**7)
 
-    flush_bytes: int = _whole(33_554_432, 4_096, BYTES_MAX)
+    flush_bytes: int = _whole(67_108_864, 4_096, BYTES_MAX)
     flush_keys: int = _whole(100_000, 1, 10**8)
     flush_ms: int = _whole(5_000, 10, MS_MAX)
     disk_reserve_bytes: int = _whole(67_108_864, 1_048_576, BYTES_MAX)
@@ -102,6 +103,7 @@ def load(
     data: Path | None = None,
     nodes: int | None = None,
     base_port: int | None = None,
+    log_format: str | None = None,
 ) -> Config:
     """The cluster that a file describes, the default one without a file, and what overrides it.
 
@@ -111,6 +113,9 @@ def load(
     config = _read(path) if path else Config()
     if data is not None:
         config = replace(config, data_directory=data)
+    if log_format is not None:
+        choices = FIELDS["log_format"].metadata["choices"]
+        config = replace(config, log_format=choice("log_format", log_format, choices))
     if nodes is not None or base_port is not None:
         count = len(config.nodes) if nodes is None else nodes
         first = BASE_PORT if base_port is None else base_port
@@ -146,6 +151,8 @@ def _read(path: Path) -> Config:
         raise ConfigError(f"{path} is not UTF-8 text") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {_in_one_line(error)}") from None
+    except RecursionError:
+        raise ConfigError(f"{path} is nested too deeply") from None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return replace(config, data_directory=path.parent / config.data_directory)

@@ -9,6 +9,7 @@ from messages import localcodec
 from messages.local import Space, WriteLog, Written
 from storage.environment import DiskFull
 from storage.log import LogStore
+from storage.reserve import Reserve
 
 GROUP = 0
 SLOW_S = 0.1
@@ -22,12 +23,12 @@ class LogWriterActor:
         self,
         context: Context,
         store: LogStore,
-        has_space: Callable[[], bool],
+        reserve: Reserve,
         clock: Callable[[], float],
         log: Log,
     ) -> None:
         self._store = store
-        self._has_space = has_space
+        self._reserve = reserve
         self._clock = clock
         self._log = log
         self._socket = local_router(context, INPROC_LOGWRITER)
@@ -40,10 +41,13 @@ class LogWriterActor:
         return {self._socket: self._on_frames}
 
     def tick(self) -> None:
-        """Look at the space that is left, and try again what it held back (O1)."""
-        self._tell_space(is_left=self._has_space())
+        """Look at the space that is left, try again what it held back (O1), and keep small."""
+        self._tell_space(is_left=self._reserve.is_left())
+        self._store.let_pages_go()
         if self._unwritten is not None:
             self._write(self._unwritten)
+        else:
+            self._reserve.refill()
 
     def flush(self) -> None:
         """Every write was answered when it was done."""
@@ -68,8 +72,11 @@ class LogWriterActor:
             self._execute(message)
         except DiskFull:
             # Nothing was written, so trying again is not the retry of a sync that D5 forbids.
-            self._unwritten = message
             self._tell_space(is_left=False)
+            if self._reserve.release():
+                self._write(message)
+            else:
+                self._unwritten = message
             return
         took = self._clock() - began
         if took > SLOW_S:

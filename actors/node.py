@@ -15,7 +15,7 @@ import zmq
 
 from actors.actor import Actor, Brain
 from actors.config import Config, NodeAddress, raft_config
-from actors.kvserver import FlushAt, KVServerActor
+from actors.kvserver import KVServerActor
 from actors.log import Log
 from actors.logwriter import GROUP, LogWriterActor
 from actors.peers import Peers
@@ -23,6 +23,7 @@ from actors.raft import RaftActor
 from actors.sockets import Context, PortRefused
 from actors.statewriter import StateWriterActor
 from actors.zap import ZapActor
+from kv.keeper import FlushAt, Keeper, load_machine
 from kv.machine import Machine
 from kv.server import About, Limits, Server
 from messages.raft import HardState, Membership, Snapshot
@@ -30,8 +31,9 @@ from raft.core import start
 from raft.driver import Driver
 from raft.state import Saved
 from storage.boot import load_saved
-from storage.environment import Identity, Opened, StorageRefused, free_bytes, open_node
+from storage.environment import Identity, Opened, StorageRefused, open_node
 from storage.log import LogStore
+from storage.reserve import Reserve
 from storage.state import StateStore
 
 CLEAN, FAILED, REFUSED = 0, 1, 2
@@ -66,7 +68,7 @@ class Node:
         self._log = log
         self._context: Context = zmq.Context(io_threads=1)
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._state = StateStore(opened.state, config.disk_reserve_bytes)
+        self._state = StateStore(opened.state, config.disk_reserve_bytes // 2)
         self._saved = self._load()
 
     def run(self) -> int:
@@ -105,24 +107,28 @@ class Node:
     def _load(self) -> Saved:
         """What to start from; a new member remembers its first membership for good (D12)."""
         store = LogStore(self._opened.log, self._config.disk_reserve_bytes)
-        loaded = store.load(GROUP)
-        if loaded.base == Snapshot(0, 0, Membership()) and loaded.hard_state == HardState(0, 0, 0):
-            voters = tuple(sorted(node.node_id for node in self._config.nodes))
-            store.reset(GROUP, loaded.hard_state, Snapshot(0, 0, Membership(voters)))
-        return Saved(*load_saved(store, self._state, GROUP))
+        saved = Saved(*load_saved(store, self._state, GROUP))
+        if saved.base != Snapshot(0, 0, Membership()) or saved.hard_state != HardState(0, 0, 0):
+            return saved
+        voters = tuple(sorted(node.node_id for node in self._config.nodes))
+        base = Snapshot(0, 0, Membership(voters))
+        store.reset(GROUP, saved.hard_state, base)
+        return saved._replace(base=base)
 
     def _parts(self) -> list[tuple[str, Callable[[], Brain], float]]:
         """The actors in the order they start: each finds those that it speaks to."""
         tick_s = self._config.tick_ms / 1000
-        # What was let in before the reserve was reached still finds half of it: a write that is
-        # held back holds back the votes behind it (O1).
-        store = LogStore(self._opened.log, self._config.disk_reserve_bytes // 2)
+        # What was let in before the reserve was touched still finds the half that is held: a write
+        # that waits for space keeps the votes behind it waiting (O1). They have the last quarter.
+        reserve_bytes = self._config.disk_reserve_bytes
+        store = LogStore(self._opened.log, reserve_bytes // 4)
+        reserve = Reserve(Path(self._opened.log.path()) / "reserve", reserve_bytes)
         clock = time.monotonic
         return [
             ("zap", partial(ZapActor, self._context), 0.1),
             (
                 "logwriter",
-                partial(LogWriterActor, self._context, store, self._has_space, clock, self._log),
+                partial(LogWriterActor, self._context, store, reserve, clock, self._log),
                 0.1,
             ),
             (
@@ -133,9 +139,6 @@ class Node:
             ("raft", self._raft, tick_s),
             ("kvserver", self._kvserver, tick_s),
         ]
-
-    def _has_space(self) -> bool:
-        return free_bytes(Path(self._opened.log.path())) >= self._config.disk_reserve_bytes
 
     def _raft(self) -> RaftActor:
         address = self._address
@@ -162,15 +165,13 @@ class Node:
             config.client_inflight_max,
             config.reads_max,
         )
-        machine = Machine(self._state, self._state.last_included, self._state.load()[1])
-        if machine.applied_index == 0:
-            machine = Machine(self._state, self._saved.base, b"")
+        load = partial(load_machine, Machine, self._state, self._saved.base)
+        server = Server(about, limits, load(), self._saved.hard_state.commit_index)
+        flush_at = FlushAt(config.flush_bytes, config.flush_keys, config.flush_ms / 1000)
         return KVServerActor(
             self._context,
-            Server(about, limits, machine),
-            self._state,
+            Keeper(server, self._state, load, flush_at, time.monotonic()),
             (address.host, address.client_port),
-            FlushAt(config.flush_bytes, config.flush_keys, config.flush_ms / 1000),
             config.transfer_timeout_ms / 1000,
             self._log,
         )

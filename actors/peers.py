@@ -7,8 +7,9 @@ frame is who its envelope says, checked against the cluster's configuration, not
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from actors.actor import Socket, send
-from actors.sockets import Context, tcp_dealer, tcp_router
+from actors.actor import send
+from actors.port import Port
+from actors.sockets import Context, tcp_dealer
 from messages.codec import CodecError
 from messages.envelope import ENVELOPE_BYTES_MAX, Envelope, opened, seal, unseal
 from messages.raft import InstallSnapshot, Message
@@ -29,7 +30,7 @@ class Peers:
         at: Mapping[int, str],
     ) -> None:
         """Hear at `bind` (host and port), and speak to the nodes at these endpoints."""
-        self.port: Socket = tcp_router(context, *bind, ENVELOPE_BYTES_MAX)
+        self.port = Port(context, *bind, ENVELOPE_BYTES_MAX)
         self.refused: Counter[str] = Counter()
         self._cluster = cluster
         self._node = node
@@ -39,6 +40,7 @@ class Peers:
 
     def receive(self, frames: list[bytes]) -> list[Message]:
         """The messages in this frame; what does not belong here is counted and dropped."""
+        self.port.hear(frames)
         try:
             envelope = unseal(frames[-1])
             fault = self._fault(frames, envelope)
@@ -77,5 +79,6 @@ class Peers:
 
     def close(self) -> None:
         """Close every line."""
-        for socket in [self.port, *self._lines.values(), *self._bulk.values()]:
+        self.port.close()
+        for socket in [*self._lines.values(), *self._bulk.values()]:
             socket.close()

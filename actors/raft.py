@@ -32,7 +32,7 @@ class RaftActor:
         """Peers first: what was agreed comes before what is new."""
         return {
             self._writer: self._on_local,
-            self._peers.port: self._on_peers,
+            self._peers.port.router: self._on_peers,
             self._server: self._on_server,
         }
 
@@ -40,8 +40,9 @@ class RaftActor:
         """Time passes for Raft; what peers sent that was no message is told now and then."""
         self._driver.tick()
         self._log.now_and_then("refused_from_peers", self._peers.refused)
+        self._log.now_and_then("flooded_by_peers", {"floods": self._peers.port.floods})
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Send what this turn has led to."""
         to_peers, to_server, to_writer = self._driver.turn()
         self._send_to_peers(to_peers)
@@ -51,6 +52,7 @@ class RaftActor:
         if self._to_server and self._has_server:
             tell(self._server, [KVSERVER, localcodec.encode(self._to_server)])
             self._to_server.clear()
+        return self._peers.port.end_turn()
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

@@ -3,7 +3,8 @@
 What each default would do, as measured, is in docs/decisions/0003-sockets.md.
 """
 
-from socket import gethostbyname
+import os
+import socket as tcp
 
 import zmq
 
@@ -39,8 +40,10 @@ _TCP: dict[zmq.SocketOption, int] = _EVERYWHERE | {
     zmq.TCP_KEEPALIVE_CNT: 3,
     zmq.HANDSHAKE_IVL: 2000,  # a connection that does not say who it is goes
     zmq.HEARTBEAT_IVL: 0,  # answered by libzmq, not by us; and it can abort the receiver
-    zmq.BACKLOG: 256,
 }
+
+BACKLOG = 256
+"""Connections that wait to be accepted."""
 
 
 def local_router(context: Context, endpoint: str) -> Socket:
@@ -60,22 +63,30 @@ def local_dealer(context: Context, endpoint: str, name: bytes) -> Socket:
     return socket
 
 
-def tcp_router(context: Context, host: str, port: int, message_bytes_max: int) -> Socket:
-    """A port that others connect to; only what speaks ZMTP and passes the ZAP handler is heard."""
+def listener(host: str, port: int) -> tcp.socket:
+    """A port of ours; PortRefused if it cannot be opened."""
+    try:
+        opened = tcp.create_server((tcp.gethostbyname(host), port), backlog=BACKLOG)
+    except OSError as error:
+        raise PortRefused(f"cannot listen at {host}:{port}: {error}") from error
+    opened.settimeout(0)  # who is to be accepted may be gone again
+    return opened
+
+
+def tcp_router(context: Context, at: tcp.socket, message_bytes_max: int) -> Socket:
+    """Hears who connects there; only what speaks ZMTP and passes the ZAP handler is heard."""
     socket = context.socket(zmq.ROUTER)
     options: dict[zmq.SocketOption, int] = {
         zmq.MAXMSGSIZE: message_bytes_max,
         zmq.ROUTER_MANDATORY: 1,  # a client that went is an error, not silence
         zmq.ROUTER_HANDOVER: 0,
         zmq.ZAP_ENFORCE_DOMAIN: 1,
+        zmq.USE_FD: os.dup(at.fileno()),  # libzmq closes it with the socket
     }
     _set(socket, {**_TCP, **options})
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
-    try:
-        socket.bind(f"tcp://{gethostbyname(host)}:{port}")
-    except (zmq.ZMQError, OSError) as error:
-        socket.close()
-        raise PortRefused(f"cannot listen at {host}:{port}: {error}") from error
+    host, port = at.getsockname()
+    socket.bind(f"tcp://{host}:{port}")
     return socket
 
 

@@ -1,9 +1,10 @@
-"""Reads on their way: all of a turn share one question to Raft, and wait for the index it gives."""
+"""Reads on their way: all of a wave share one question to Raft, and wait for the index it gives."""
 
 from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kv.proposals import WAVE_MS_MAX
 from messages.client import Reads
 
 
@@ -15,12 +16,13 @@ class Reader(NamedTuple):
 
 
 class ReadQueue:
-    """Reads that wait: for the end of the turn, for an index, or for that index to be applied."""
+    """Reads that wait: for the next wave, for an index, or for that index to be applied."""
 
     def __init__(self, reads_max: int) -> None:
         self._reads_max = reads_max
         self.waiting = 0
         self._gathered: dict[bool, list[Reader]] = {False: [], True: []}
+        self._asked_ms = 0
         self._asked: dict[int, list[Reader]] = {}
         self._answerable: deque[tuple[int, list[Reader]]] = deque()
 
@@ -29,16 +31,26 @@ class ReadQueue:
         return self.waiting < self._reads_max
 
     def gather(self, reader: Reader, *, lease: bool) -> None:
-        """It is asked about at the end of this turn."""
+        """It is asked about with the next wave."""
         self.waiting += 1
         self._gathered[lease].append(reader)
 
-    def ask(self, context: int, *, lease: bool) -> bool:
+    def wait(self, reader: Reader, read_index: int) -> None:
+        """It needs no question: its index is known."""
+        self.waiting += 1
+        self._answerable.append((read_index, [reader]))
+
+    def may_leave(self, now_ms: int) -> bool:
+        """Whether the next wave may leave: the last one has its answers, or it takes too long."""
+        return not self._asked or now_ms - self._asked_ms >= WAVE_MS_MAX
+
+    def ask(self, context: int, now_ms: int, *, lease: bool) -> bool:
         """Ask about all that were gathered under this context; says whether there were any."""
         gathered = self._gathered[lease]
         if not gathered:
             return False
         self._asked[context] = gathered
+        self._asked_ms = now_ms
         self._gathered[lease] = []
         return True
 

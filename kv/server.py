@@ -1,13 +1,14 @@
 """The KVServer's brain: what is let in, who waits for what, and what is answered.
 
-A turn of the loop hands in all that waits and then asks for everything to be sent: the clerks'
-frames of a turn become one proposal, their reads one question. Nothing here knows a socket, a
-clock or a thread.
+A turn of the loop hands in all that waits and then asks for everything to be sent. Clerks' frames
+leave in waves: all that came while one was on its way are the next, as one proposal, and so are
+their reads, as one question. Nothing here knows a socket, a clock or a thread.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kv.longanswers import ANSWER_BYTES_MAX, LONG_BYTES, Found, Unsent, bytes_of, parts
 from kv.machine import Machine
 from kv.proposals import Gathered, Proposals, Waiting
 from kv.readqueue import Reader, ReadQueue
@@ -28,7 +29,7 @@ from messages.client import (
     Welcome,
     Writes,
 )
-from messages.clientcodec import REPLY_BYTES_MAX, decode_request
+from messages.clientcodec import decode_request
 from messages.codec import CodecError
 from messages.local import (
     Applied,
@@ -55,6 +56,12 @@ REASONS = {
 
 PARKED_MAX = 4_096
 """Clerks that asked while nobody led and hear of the next leader at once; others ask again."""
+
+UNTOLD_BYTES_MAX = 1_048_576
+"""When so much is applied, Raft hears of it at once; less goes with the next word to it."""
+
+UNTOLD_MS_MAX = 10
+"""Or so long after the last time: a word for each entry would wake another thread each time."""
 
 PARKED_MS_MAX = 1_000
 """For no longer than this: then they are told that nobody is known."""
@@ -96,25 +103,37 @@ class Outgoing(NamedTuple):
     to_raft: list[ToRaft]
 
 
+class Untold(NamedTuple):
+    """What was applied and Raft does not know of yet; through 0: nothing."""
+
+    through: int
+    size: int
+
+
 FromRaft = Proposed | ProposalRefused | Committed | ReadAt | RoleIs | Marks | Space
 
 
 class Server:
     """One group's KVServer among the actors of its node."""
 
-    def __init__(self, about: About, limits: Limits, machine: Machine) -> None:
+    def __init__(self, about: About, limits: Limits, machine: Machine, committed: int) -> None:
+        """`committed` is what the log said of itself when the node started (R3)."""
         self.machine = machine
+        self.unsent = Unsent()
         self.bad_frames = 0
         self._about = about
         self._limits = limits
         self._proposals = Proposals(limits.pending_bytes_max, limits.client_frames_max)
         self._reads = ReadQueue(limits.reads_max)
+        self._committed_before = committed
         self._role = RoleIs("follower", 0, 0)
         self._has_space = True
         self._number = 0  # of the last proposal or read context
         self._parked: list[tuple[int, bytes, int, int]] = []  # since when, client, what to refuse
         self._status_asked: list[tuple[bytes, int]] = []
         self._stamped_ms = 0
+        self._untold = Untold(0, 0)
+        self._told_ms = 0
         self._now_ms = 0
         self._outgoing = Outgoing([], [])
 
@@ -158,17 +177,17 @@ class Server:
     def turn(self, now_ms: int) -> Outgoing:
         """Everything to be sent now; call it after all that waited was handed in."""
         self._now_ms = now_ms
-        for batch in self._proposals.batches():
-            self._propose(batch)
-        for lease in (False, True):
-            self._number += 1
-            if self._reads.ask(self._number, lease=lease):
-                self._outgoing.to_raft.append(AskRead(self._number, lease))
+        if self._proposals.may_leave(now_ms - self._stamped_ms):
+            for batch in self._proposals.batches():
+                self._propose(batch)
+        if self._reads.may_leave(now_ms):
+            self._ask_reads()
         for client, request in self._reads.answerable(self.machine.applied_index):
             self._look_up(client, request)
         while self._parked and self._parked[0][0] <= now_ms - PARKED_MS_MAX:
             _, client, session, number = self._parked.pop(0)
             self._refuse(client, session, number, Reason.NOT_LEADER)
+        self._tell_applied()
         done, self._outgoing = self._outgoing, Outgoing([], [])
         return done
 
@@ -195,12 +214,15 @@ class Server:
             self._proposals.gather(waiting, frame)
 
     def _on_reads(self, client: bytes, request: Reads) -> None:
-        if request.level == STALE:
+        """A stale read is answered from what is here, once that is what was here before (R3)."""
+        if request.level == STALE and self.machine.applied_index >= self._committed_before:
             self._look_up(client, request)
-        elif self._reads.has_room():
-            self._reads.gather(Reader(client, request), lease=request.level == LEASE)
-        else:
+        elif not self._reads.has_room():
             self._refuse(client, 0, request.request_id, Reason.OVERLOADED)
+        elif request.level == STALE:
+            self._reads.wait(Reader(client, request), self._committed_before)
+        else:
+            self._reads.gather(Reader(client, request), lease=request.level == LEASE)
 
     def _on_question(self, client: bytes, request: Hello | AskStatus) -> None:
         if isinstance(request, AskStatus):
@@ -229,6 +251,7 @@ class Server:
 
     def on_committed(self, message: Committed) -> None:
         """Apply, and answer who waits here; an entry of another term is not what we proposed."""
+        size = self._untold.size
         for index, entry in enumerate(message.entries, message.first_index):
             answers = self.machine.apply(index, entry)
             frames, is_ours = self._proposals.committed(index, entry.term)
@@ -237,7 +260,8 @@ class Server:
                     self._reply(waiting.client, answer)
             else:
                 self._refuse_all(frames, Reason.NOT_LEADER)
-        self._outgoing.to_raft.append(Applied(self.machine.applied_index))
+            size += len(entry.payload)
+        self._untold = Untold(self.machine.applied_index, size)
 
     def on_read_at(self, message: ReadAt) -> None:
         """R4: the reads wait until this state is applied that far."""
@@ -256,6 +280,7 @@ class Server:
         if self.is_leader and not led:
             self._stamped_ms = self._now_ms
         if led and not self.is_leader:
+            self._refuse_all(self._proposals.drop_gathered(), Reason.NOT_LEADER)
             self._refuse_all(self._proposals.abandon(), Reason.UNSEATED)
         if self.leader_endpoint:
             for _, client, session, number in self._parked:
@@ -289,6 +314,14 @@ class Server:
             pid=self._about.pid,
         )
 
+    def _tell_applied(self) -> None:
+        index, size = self._untold
+        is_due = size >= UNTOLD_BYTES_MAX or self._now_ms - self._told_ms >= UNTOLD_MS_MAX
+        if index and (is_due or self._outgoing.to_raft):
+            self._outgoing.to_raft.append(Applied(index))
+            self._untold = Untold(0, 0)
+            self._told_ms = self._now_ms
+
     def _propose(self, batch: Gathered) -> None:
         elapsed_ms = min(self._now_ms - self._stamped_ms, ELAPSED_MS_MAX)
         self._stamped_ms = self._now_ms
@@ -297,20 +330,40 @@ class Server:
         payload = encode_batch(Batch(elapsed_ms, tuple(frame for _, frame in batch)))
         self._outgoing.to_raft.append(Propose(self._number, payload))
 
+    def _ask_reads(self) -> None:
+        for lease in (False, True):
+            self._number += 1
+            if self._reads.ask(self._number, self._now_ms, lease=lease):
+                self._outgoing.to_raft.append(AskRead(self._number, lease))
+
     def _look_up(self, client: bytes, request: Reads) -> None:
-        """All keys at one moment, in as many replies as their bound needs."""
-        get, applied_index = self.machine.store.get, self.machine.applied_index
+        """All keys at one moment, if that is no more than one answer may be."""
+        get = self.machine.store.get
         found: list[bytes | None] = []
-        first = size = 0
-        for place, key in enumerate(request.keys):
+        size = 0
+        for key in request.keys:
             value = get(key)
-            length = len(value) if value else 0
-            if found and size + length > REPLY_BYTES_MAX // 2:
-                self._reply(client, Values(request.request_id, applied_index, first, tuple(found)))
-                first, size, found = place, 0, []
+            if value is not None:
+                size += len(value)
+                if size > ANSWER_BYTES_MAX:
+                    self._refuse(client, 0, request.request_id, Reason.TOO_LARGE)
+                    return
             found.append(value)
-            size += length
-        self._reply(client, Values(request.request_id, applied_index, first, tuple(found)))
+        if size < LONG_BYTES:
+            values = Values(request.request_id, self.machine.applied_index, 0, tuple(found))
+            self._reply(client, values)
+        elif self.unsent.has_room(client, size):
+            self._answer_at_length(client, request.request_id, tuple(found))
+        else:
+            self._refuse(client, 0, request.request_id, Reason.OVERLOADED)
+
+    def _answer_at_length(self, client: bytes, request_id: int, found: Found) -> None:
+        """Part by part; whoever sends a long one tells `unsent` when it has left."""
+        for first, values in parts(found):
+            size = bytes_of(values)
+            if size >= LONG_BYTES:
+                self.unsent.add(client, size)
+            self._reply(client, Values(request_id, self.machine.applied_index, first, values))
 
     def _refuse_or_park(self, client: bytes, session: int, number: int) -> None:
         """Name the leader; where nobody leads, say who does as soon as somebody does."""

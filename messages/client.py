@@ -28,7 +28,7 @@ class Reason:
     DISK_FULL = 3  # reads go on; ask again later
     SESSION_EXPIRED = 4  # open another; what was in flight is unknown for ever
     OUT_OF_ORDER = 5  # resend from `number` on: an earlier frame did not arrive
-    TOO_LARGE = 6  # the operation of `number` passes a limit that Welcome names
+    TOO_LARGE = 6  # `number` passes a limit that Welcome names; of Reads: ask for fewer keys
     BAD_REQUEST = 7  # not a request of this protocol
     BAD_VERSION = 8  # this server speaks another version
     TOO_MANY_SESSIONS = 9

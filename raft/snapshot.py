@@ -179,23 +179,26 @@ def _needed_behind(raft: Raft) -> int:
 
     Who does not lead cannot know, and keeps a little for the day it does.
     """
-    needed = raft.last_applied - raft.config.log_trailing_entries
+    config = raft.config
+    needed = max(
+        raft.last_applied - config.log_trailing_entries,
+        _too_heavy(raft, raft.last_applied, config.log_trailing_bytes),
+    )
     for progress in raft.progress.values():
         if progress.recent_active:  # who is silent may be so for ever
             install = progress.install
             held = install.snapshot.last_included_index if install else progress.match_index
             needed = min(needed, held)
-    return max(needed, _too_far_behind(raft))
+    return max(needed, _too_heavy(raft, raft.log.last_index, config.log_behind_bytes_max))
 
 
-def _too_far_behind(raft: Raft) -> int:
-    """Up to here the log weighs more than is kept for anyone."""
+def _too_heavy(raft: Raft, last: int, bytes_max: int) -> int:
+    """Up to here the log must go: what follows, up to last, weighs bytes_max or an entry more."""
     log = raft.log
-    excess = log.bytes_between(log.truncated_index, log.last_index)
-    excess -= raft.config.log_behind_bytes_max
+    excess = log.bytes_between(log.truncated_index, last) - bytes_max
     if excess <= 0:
         return log.truncated_index
-    return log.last_within(log.truncated_index + 1, log.last_index, excess)
+    return log.last_within(log.truncated_index + 1, last, excess)
 
 
 def _drop_outdated(raft: Raft) -> None:

@@ -68,6 +68,7 @@ class Config(NamedTuple):
     snapshot_window_bytes: int = 4_194_304  # chunks on their way to one follower
     snapshot_retry_ticks: int = 20  # nothing arrives for so long: resume where the follower is
     log_trailing_entries: int = 10_000  # kept behind a durable state for followers a little late
+    log_trailing_bytes: int = 33_554_432  # and no more than this of them
     log_behind_bytes_max: int = 134_217_728  # kept for a live but slow follower, then a snapshot
     promote_lag_entries_max: int = 1_000  # a learner this close to the end has caught up
     transfer_ticks_max: int = 30  # a handover takes no longer; then proposals flow again

@@ -18,6 +18,8 @@ from typing import BinaryIO, NamedTuple
 
 import lmdb
 
+from storage.mapping import Mapping
+
 FORMAT = 1
 """Of everything below a node's directory; a later one is refused by an earlier program."""
 
@@ -91,11 +93,18 @@ class Disk:
         self.path = Path(environment.path())
         self._reserve_bytes = reserve_bytes
         self._failed = False
+        self._mapping = Mapping(self.path / "data.mdb")
+        self._page_bytes = environment.stat()["psize"]
 
     def check_space(self) -> None:
         """DiskFull while less than the reserve is free."""
         if free_bytes(self.path) < self._reserve_bytes:
             raise DiskFull(f"{self.path}: less than {self._reserve_bytes} bytes are free")
+
+    def let_pages_go(self) -> None:
+        """What was read so far counts no longer as this process's memory."""
+        pages = self.environment.info()["last_pgno"] + 1
+        self._mapping.let_go(pages * self._page_bytes)
 
     @contextmanager
     def transaction(self) -> Iterator["lmdb.Transaction[bytes]"]:

@@ -118,6 +118,10 @@ class LogStore:
                 _delete_from(cursor, group, 0)
             _put_root(txn, group, hard_state, snapshot)
 
+    def let_pages_go(self) -> None:
+        """What was read so far counts no longer as this process's memory."""
+        self._disk.let_pages_go()
+
     def _write(self, txn: "lmdb.Transaction[bytes]", write: LogWrite) -> None:
         group, hard_state, base, first_index, entries = write
         _put_root(txn, group, hard_state, base)

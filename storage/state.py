@@ -42,9 +42,7 @@ class StateStore:
         self.slots = open_slots(self.disk)
         self._memtable = Memtable()
         self._frozen: Frozen | None = None
-        self._read = environment.begin()
-        self._saved = read_saved(self._read)
-        self._keys = self.slots[self._saved.slot]
+        self._see(environment.begin())
 
     @property
     def last_included(self) -> Snapshot:
@@ -68,8 +66,12 @@ class StateStore:
 
     @property
     def memtable_bytes(self) -> int:
-        """About how much memory they take."""
-        return self._memtable.bytes
+        """About how much memory a flush takes: they themselves, and the pages that it rewrites.
+
+        These are one for each key or all there are, and LMDB keeps their memory for the next time.
+        """
+        rewritten = min(len(self._memtable.values), self._leaf_pages)
+        return self._memtable.bytes + rewritten * self._page_bytes
 
     @property
     def is_flushing(self) -> bool:
@@ -126,7 +128,11 @@ class StateStore:
         with self.disk.transaction() as txn:
             saved = read_saved(txn)
             if saved.snapshot.last_included_index < frozen.snapshot.last_included_index:
-                _write_keys(txn.cursor(self.slots[saved.slot]), frozen.memtable)
+                cursor = txn.cursor(self.slots[saved.slot])
+                items = iter(frozen.memtable.values.items())
+                while chunk := list(islice(items, CHUNK_KEYS_MAX)):
+                    _write_keys(cursor, chunk)
+                    self.disk.let_pages_go()
                 write_saved(
                     txn, saved._replace(installed=False, snapshot=frozen.snapshot, meta=frozen.meta)
                 )
@@ -144,13 +150,15 @@ class StateStore:
         if saved.installed or saved.snapshot != self._frozen.snapshot:
             newer.abort()
             return
-        self._see(newer)  # first: the keys must be seen in one place or the other
+        self._read.abort()  # pages that only the older one saw can be used again (O2)
+        self._see(newer)
         self._frozen = None
 
     def adopt(self) -> None:
         """Go on from the snapshot that was installed: what is in memory belongs to the past."""
         self._memtable = Memtable()
         self._frozen = None
+        self._read.abort()
         self._see(self.disk.environment.begin())
 
     def close(self) -> None:
@@ -158,11 +166,12 @@ class StateStore:
         self._read.abort()
 
     def _see(self, newer: "lmdb.Transaction[bytes]") -> None:
-        """Read in a newer transaction; pages that only the older one saw can be used again (O2)."""
-        old, self._read = self._read, newer
-        old.abort()
+        """Read in this transaction from now on."""
+        self._read = newer
         self._saved = read_saved(newer)
         self._keys = self.slots[self._saved.slot]
+        found = newer.stat(self._keys)
+        self._leaf_pages, self._page_bytes = found["leaf_pages"], found["psize"]
 
     def _on_disk(self, first: bytes, last: bytes | None) -> Iterator[tuple[bytes, bytes | None]]:
         cursor = self._read.cursor(self._keys)
@@ -191,13 +200,11 @@ def _newest(
         done = key
 
 
-def _write_keys(cursor: "lmdb.Cursor[bytes]", memtable: Memtable) -> None:
+def _write_keys(cursor: "lmdb.Cursor[bytes]", chunk: list[tuple[bytes, bytes | None]]) -> None:
     """Unsorted: sorting them all at once would hold up every thread for as long (measured)."""
-    items = iter(memtable.values.items())
-    while chunk := list(islice(items, CHUNK_KEYS_MAX)):
-        rows = [(PREFIX + key, value) for key, value in chunk if value is not None]
-        consumed, added = cursor.putmulti(rows)
-        assert consumed == added == len(rows), "LMDB skipped a key"
-        for key, value in chunk:
-            if value is None and cursor.set_key(PREFIX + key):
-                cursor.delete()
+    rows = [(PREFIX + key, value) for key, value in chunk if value is not None]
+    consumed, added = cursor.putmulti(rows)
+    assert consumed == added == len(rows), "LMDB skipped a key"
+    for key, value in chunk:
+        if value is None and cursor.set_key(PREFIX + key):
+            cursor.delete()

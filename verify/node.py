@@ -5,25 +5,18 @@ shell around them, over simulated disks and wires.
 """
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple, cast
 
+from kv.keeper import FlushAt, Keeper, load_machine
 from kv.server import PARKED_MAX, About, Limits, Server
 from messages import localcodec
+from messages.client import ClientReply, Values
 from messages.clientcodec import encode
 from messages.codec import CodecError
 from messages.envelope import opened, seal, unseal
-from messages.local import (
-    FlushState,
-    Handover,
-    InstallState,
-    ReadChunk,
-    RoleIs,
-    StageChunk,
-    StateFlushed,
-    StateInstalled,
-    StateSaved,
-)
+from messages.local import Handover, RoleIs
 from messages.raft import Message
 from raft import core
 from raft.driver import Driver
@@ -39,11 +32,12 @@ from verify.nodeswarm import Plan
 from verify.nodewriters import LogWriter, NodeDisk, StateWriter
 from verify.process import Actor, Handler, Process
 from verify.timeline import Timeline
+from verify.transcript import TICK
 
 CLUSTER = "simulated"
-FOR_STATE_WRITER = (ReadChunk, StageChunk, InstallState)
 KEY_BYTES_MAX, VALUE_BYTES_MAX = 100, 100_000
-UNITS_PER_MS = 100
+FLUSH_BYTES = 1 << 30  # their number says when
+UNITS_PER_MS, UNITS_PER_S = 100, 100_000
 
 
 class Ground(NamedTuple):
@@ -77,21 +71,19 @@ class Node(Process):
         self.tick_units = tick_units
         self._ground = ground
         self._store = Store(disk.state)
+        self._committed_before = disk.log.hard_state.commit_index
         self._clock_units = ground.timeline.random.getrandbits(40)
         self._clock_read_at = ground.timeline.now
-        self._frozen_at = ground.timeline.now
         self._frame_bytes_max = ground.plan.pending_bytes_max
-        self._to_raft: list[Any] = []
-        self._to_state_writer: list[Any] = []
         self.driver = self._start_raft()
-        self.server = self._start_server()
+        self.keeper = self._start_keeper()
         chunk_bytes = ground.timeline.swarm.chunk_bytes
         self._log_writer = LogWriter(self, disk, self._on_log_done)
         self._state_writer = StateWriter(self, disk, self._store, chunk_bytes, self._on_state_done)
         self._log_actor = Actor(self, self._log_writer.tick, _nothing)
         self._state_actor = Actor(self, self._state_writer.tick, _nothing)
         self._raft_actor = Actor(self, self.driver.tick, self._flush_raft)
-        self._server_actor = Actor(self, self._freeze_if_due, self._flush_server)
+        self._server_actor = Actor(self, self._tick_server, self._flush_server)
         ground.timeline.after(ground.timeline.random.randrange(tick_units), self._on_tick)
         ground.timeline.note(node_id, "starts", disk.log.hard_state)
 
@@ -104,6 +96,11 @@ class Node(Process):
             f"S{self.number} {role} in term {raft.current_term}, leader S{raft.leader_id}, "
             f"{marks}, {applied}, durable {self._store.applied_index}, {self.server.backlog}"
         )
+
+    @property
+    def server(self) -> Server:
+        """Its KVServer's brain."""
+        return self.keeper.server
 
     @property
     def server_id(self) -> int:
@@ -160,7 +157,7 @@ class Node(Process):
         config = self.timeline.swarm.config
         return Driver(core.start(0, self.number, config, random, saved))
 
-    def _start_server(self) -> Server:
+    def _start_keeper(self) -> Keeper:
         plan, nodes = self._ground.plan, range(1, self.timeline.swarm.voters + 1)
         about = About(CLUSTER, self.number, f"node{self.number}", 1, endpoints(nodes))
         limits = Limits(
@@ -170,12 +167,15 @@ class Node(Process):
             plan.client_frames_max,
             plan.reads_max,
         )
-        return Server(about, limits, self._load_machine())
+        make = partial(Witnessed, self._ground.laws, self.number)
+        load = partial(load_machine, make, self._store, self.disk.log.base)
+        server = Server(about, limits, load(), self._committed_before)
+        flush_at = FlushAt(FLUSH_BYTES, plan.flush_keys, plan.flush_ticks * TICK / UNITS_PER_S)
+        return Keeper(server, self._store, load, flush_at, self._now_s)
 
-    def _load_machine(self) -> Witnessed:
-        store = self._store
-        applied = store.last_included if store.applied_index else self.disk.log.base
-        return Witnessed(self._ground.laws, self.number, store, applied, store.meta)
+    @property
+    def _now_s(self) -> float:
+        return self.timeline.now / UNITS_PER_S
 
     # Between its actors
 
@@ -263,49 +263,40 @@ class Node(Process):
 
     def _on_raft(self, messages: list[Any]) -> None:
         for message in messages:
-            if isinstance(message, FOR_STATE_WRITER):
-                self._to_state_writer.append(message)
-                continue
             if isinstance(message, RoleIs) and message.role == Role.LEADER.value:
                 self._ground.laws.on_leader(self.number, message.term)
             self.timeline.note(self.number, "server <-", message)
-            self.server.on_local(message)
+            self.keeper.on_raft(message)
 
     def _on_state_writer(self, messages: list[Any]) -> None:
         for message in messages:
-            if isinstance(message, StateFlushed):
-                self._on_flushed()
-                continue
-            if isinstance(message, StateInstalled):
-                self._store.adopt()
-                self.server.machine = self._load_machine()
-            self._to_raft.append(message)
+            self.keeper.on_state_writer(message)
 
-    def _on_flushed(self) -> None:
-        """What is durable now; a snapshot that was installed meanwhile is Raft's to count."""
-        was_flushing = self._store.is_flushing
-        self._store.release()
-        if was_flushing and not self._store.is_flushing:
-            self._to_raft.append(StateSaved(self._store.applied_index))
+    def _tick_server(self) -> None:
+        self.keeper.freeze_if_due(self._now_s)
 
     def _flush_server(self) -> None:
         now = self.timeline.now
         self._clock_units += (now - self._clock_read_at) * self._ground.plan.haste
         self._clock_read_at = now
         self._check_bounds()
-        replies, to_raft = self.server.turn(self._clock_units // UNITS_PER_MS)
-        to_raft += self._to_raft
-        self._to_raft = []
+        to_raft, wishes, replies = self.keeper.turn(self._clock_units // UNITS_PER_MS)
         if to_raft:
             self._tell(self._raft_actor, self._on_local, list(to_raft))
-        if self._to_state_writer:
-            wishes, self._to_state_writer = self._to_state_writer, []
-            self._tell(self._state_actor, self._state_writer.handle, wishes)
+        if wishes:
+            self._tell(self._state_actor, self._state_writer.handle, list(wishes))
         for client, reply in replies:
             if self.burns_out():
                 return
+            self._check_reply(reply)
             self.timeline.note(self.number, f"-> {client.decode()}", reply)
             self._ground.lines.to_clerk(self.number, client, encode(reply))
+
+    def _check_reply(self, reply: ClientReply) -> None:
+        """Time does not go back over a restart (R3)."""
+        if isinstance(reply, Values):
+            known = reply.applied_index >= self._committed_before
+            assert known, f"R3: answers as of {reply.applied_index}: {reply}"
 
     def _check_bounds(self) -> None:
         """Nothing waits here without a bound; a single frame may be larger than that for all."""
@@ -313,16 +304,6 @@ class Node(Process):
         assert frame_bytes <= self._frame_bytes_max, "bounds: frames that wait"
         assert reads <= self._ground.plan.reads_max, "bounds: reads that wait"
         assert parked <= PARKED_MAX, "bounds: clerks that wait for a leader"
-
-    def _freeze_if_due(self) -> None:
-        store, machine, plan = self._store, self.server.machine, self._ground.plan
-        old = self.timeline.now - self._frozen_at >= plan.flush_ticks * self.tick_units
-        if not old and len(store.memtable) < plan.flush_keys:
-            return
-        self._frozen_at = self.timeline.now
-        if machine.applied_index > store.applied_index and not store.is_flushing:
-            store.freeze(machine.meta(), machine.applied)
-            self._to_state_writer.append(FlushState())
 
 
 def endpoints(nodes: range) -> dict[int, str]:

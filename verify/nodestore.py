@@ -69,14 +69,23 @@ class Store:
         return self._seen.installed
 
     @property
-    def meta(self) -> bytes:
-        """What was frozen there beside the keys."""
-        return self._seen.meta
+    def memtable_bytes(self) -> int:
+        """How long the values are that a flush would write."""
+        return sum(map(len, self.memtable.values()))
+
+    @property
+    def memtable_keys(self) -> int:
+        """How many keys a flush would write."""
+        return len(self.memtable)
 
     @property
     def is_flushing(self) -> bool:
         """Whether a frozen memtable is waiting for flush() or release()."""
         return self._frozen is not None
+
+    def load(self) -> tuple[int, bytes]:
+        """Where the durable state stands, and the meta that was frozen there."""
+        return self.applied_index, self._seen.meta
 
     def get(self, key: bytes) -> bytes | None:
         """The value; None where there is none."""

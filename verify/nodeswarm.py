@@ -21,6 +21,11 @@ HASTE = 30_000
 """How many times too fast a hasty clock runs: sessions that are idle for an hour expire."""
 
 
+CHUNK_BYTES_MIN = 100
+"""Whole nodes have states of kilobytes; chunks that overtake each other are sent again, and in
+smaller ones a state would not arrive within a world's time."""
+
+
 class Plan(NamedTuple):
     """One seed's configuration of what the cores' world knows nothing of."""
 
@@ -56,6 +61,7 @@ def draw_nodes(random: Random) -> tuple[Swarm, Plan]:
         learners=0,
         strikes=_some(random, STRIKES | NODE_STRIKES),
         wishes={},
+        chunk_bytes=max(swarm.chunk_bytes, CHUNK_BYTES_MIN),
     )
     if swarm.voters == 1:
         lonely = ("cut_link", "cut_one_way", "partition", "isolate_leader", "depose")

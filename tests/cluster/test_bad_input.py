@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from functools import partial
@@ -16,6 +18,7 @@ from messages.client import (
     LINEARIZABLE,
     PUT,
     AskStatus,
+    ClientRequest,
     Hello,
     Operation,
     Reads,
@@ -27,12 +30,14 @@ from messages.client import (
 from messages.clientcodec import encode
 from messages.envelope import seal
 from messages.raft import Heartbeat, RequestVote
-from tests.cluster.clients import ACKNOWLEDGED, Client, Crowd, assert_agreed, get, put
+from tests.cluster.clients import ACKNOWLEDGED, Client, Crowd, assert_agreed, put
 from tests.cluster.harness import CALM, HOST, Cluster, resident_bytes, until
+from tests.cluster.links import ROOT
 from tests.cluster.rawclerk import RawClerk
 
 GROWTH_BYTES_MAX = 64 << 20
 CONNECTIONS = 200
+FLOOD_S = 5
 LITTLE_MEMORY = {
     "pending_bytes_max": 4 << 20,
     "unapplied_bytes_max": 8 << 20,
@@ -260,20 +265,55 @@ def test_ten_times_the_load_is_refused_and_not_kept(make_cluster):
     assert put(cluster, b"key", b"value") == ACKNOWLEDGED
 
 
+FLOODS: dict[str, ClientRequest] = {
+    "tiny": Reads(1, LINEARIZABLE, (b"key",)),
+    "large": Writes(1, 1 << 40, 1, (Operation(PUT, b"key", bytes(100_000)),)),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_who_never_waits_is_hung_up_on_and_not_kept(make_cluster, tmp_path, kind):
+    """Raw clients that send as fast as the machine can: others are served, memory stays bounded."""
+    cluster = make_cluster(1, **LITTLE_MEMORY)
+    leader = cluster.nodes[cluster.leader()]
+    early = peak = resident_bytes(leader.pid)
+    (tmp_path / "frame").write_bytes(encode(FLOODS[kind]))
+    command = (sys.executable, "-m", "tests.cluster.flooder", HOST, str(leader.client_port))
+    flooders = [
+        subprocess.Popen([*command, str(tmp_path / "frame"), str(FLOOD_S)], cwd=ROOT)
+        for _ in range(2)
+    ]
+    served = 0
+    with RawClerk(leader.endpoint, timeout_s=0.2) as asker:
+        while any(flooder.poll() is None for flooder in flooders):
+            served += isinstance(asker.hello(), Welcome)
+            peak = max(peak, resident_bytes(leader.pid))
+    print(f"RSS {early >> 20} MiB, at most {peak >> 20} MiB; {served} others served")
+    assert [flooder.wait() for flooder in flooders] == [0, 0]
+    assert peak - early < 768 << 20
+    assert served
+    assert put(cluster, b"key", b"value") == ACKNOWLEDGED
+
+
 def test_a_reader_that_never_listens_costs_a_bounded_amount(make_cluster):
-    """Reads of long values whose answers nobody takes."""
+    """Long answers that nobody takes are no longer given; whoever listens gets all of them."""
     cluster = make_cluster(1)
     with Clerk(cluster.endpoints(), timeout=30) as clerk:
         clerk.put("long", bytes(1 << 20))
-    node = cluster.nodes[1]
-    early = peak = resident_bytes(node.pid)
-    deaf_clerk = RawClerk(node.endpoint, deaf=True)
-    with deaf_clerk as deaf, RawClerk(node.endpoint, timeout_s=60) as asker:
-        for number in range(5):
-            deaf.send(Reads(number, LINEARIZABLE, (b"long",) * 100))
-        for _ in range(50):
-            assert isinstance(asker.hello(), Welcome)
-            peak = max(peak, resident_bytes(node.pid))
-    print(f"RSS {early >> 20} MiB, at most {peak >> 20} MiB for 500 MiB of answers")
-    assert peak - early < 640 << 20
-    assert get(cluster, b"long") == bytes(1 << 20)
+        node = cluster.nodes[1]
+        early = peak = resident_bytes(node.pid)
+        deaf_clerk = RawClerk(node.endpoint, deaf=True)
+        with deaf_clerk as deaf, RawClerk(node.endpoint, timeout_s=60) as asker:
+            for number in range(100):
+                deaf.send(Reads(number, LINEARIZABLE, (b"long",) * 15))
+            for _ in range(50):
+                assert isinstance(asker.hello(), Welcome)
+                peak = max(peak, resident_bytes(node.pid))
+            refusal = asker.ask(Reads(1, LINEARIZABLE, (b"long",) * 100))
+            assert isinstance(refusal, Refused)
+            assert refusal.reason == Reason.TOO_LARGE
+        print(f"RSS {early >> 20} MiB, at most {peak >> 20} MiB for 1500 MiB of answers")
+        assert peak - early < 256 << 20
+        with clerk.pipeline() as pipeline:
+            found = [pipeline.get("long") for _ in range(100)]
+        assert {len(future.result() or b"") for future in found} == {1 << 20}

@@ -29,10 +29,10 @@ class DictStore(dict[bytes, bytes]):
 class Node:
     """A server's brain, and Raft played by hand: proposals lie in `log` until commit()."""
 
-    def __init__(self, role=LEADER, limits=LIMITS) -> None:
+    def __init__(self, role=LEADER, limits=LIMITS, committed=0) -> None:
         self.store = DictStore()
         self.machine = Machine(self.store, Snapshot(0, 0, Membership((1, 2, 3))), b"")
-        self.server = Server(ABOUT, limits, self.machine)
+        self.server = Server(ABOUT, limits, self.machine, committed)
         self.server.on_local(role)
         self.log: list[Propose] = []
         self.asked: list[AskRead] = []

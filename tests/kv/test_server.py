@@ -1,8 +1,9 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
-from kv.proposals import Proposals, Waiting
-from kv.server import PARKED_MAX, PARKED_MS_MAX, Limits
-from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch
+from kv.longanswers import ANSWER_BYTES_MAX, UNSENT_BYTES_MAX_OF_ALL, bytes_of
+from kv.proposals import WAVE_MS_MAX, Proposals, Waiting
+from kv.server import PARKED_MAX, PARKED_MS_MAX, UNTOLD_BYTES_MAX, UNTOLD_MS_MAX, Limits
+from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch, encode_batch
 from messages.client import (
     LEASE,
     STALE,
@@ -17,7 +18,18 @@ from messages.client import (
     Welcome,
     Wrote,
 )
-from messages.local import Marks, ProposalRefused, Proposed, ReadAt, RoleIs, Space
+from messages.clientcodec import encode
+from messages.local import (
+    Applied,
+    Committed,
+    Marks,
+    ProposalRefused,
+    Proposed,
+    ReadAt,
+    RoleIs,
+    Space,
+)
+from messages.raft import COMMAND, Entry
 from tests.kv.conftest import ABOUT, FOLLOWER, LEADER, LIMITS, Node, get, put
 
 NOBODY_LEADS = RoleIs("follower", 0, 3)
@@ -38,15 +50,84 @@ def test_a_write_is_answered_when_it_is_committed(node):
     assert node.store == {b"k": b"v"}
 
 
-def test_a_turns_frames_share_one_proposal(node):
-    """Decision 0004: what Raft does for an entry is shared by all that came in a turn."""
+def applied_told(node):
+    """What Raft hears of at the end of this turn."""
+    _, to_raft = node.server.turn(node.now_ms)
+    return [message.applied_index for message in to_raft if isinstance(message, Applied)]
+
+
+def test_raft_hears_of_what_is_applied_with_the_next_word_or_soon(node):
+    """A word of its own would wake Raft's thread once more for every write."""
+    entry = Entry(3, COMMAND, encode_batch(Batch(0, ())))
+    node.server.on_local(Committed(1, (entry,)))
+    assert applied_told(node) == []
+    node.now_ms += UNTOLD_MS_MAX
+    assert applied_told(node) == [1]
+
+    node.server.on_local(Committed(2, (entry,)))
+    node.server.on_frame(b"clerk", encode(get(1, b"k")))
+    assert applied_told(node) == [2]
+    assert applied_told(node) == []
+
+
+def test_raft_hears_at_once_when_much_is_applied(node):
+    """It hands out no more than a bound before that."""
+    entry = Entry(3, COMMAND, encode_batch(Batch(0, (bytes(UNTOLD_BYTES_MAX),))))
+    node.server.on_local(Committed(1, (entry,)))
+
+    assert applied_told(node) == [1]
+
+
+def frames_proposed(node):
+    """How many frames each proposal that Raft was handed holds."""
+    return [len(decode_batch(message.payload).frames) for message in node.log]
+
+
+def test_what_comes_while_a_wave_is_on_its_way_is_the_next_one(node):
+    """Decision 0004: what Raft does for an entry is shared by all that came meanwhile."""
     session, other = node.session(), node.session(b"other")
 
     node.server.on_frame(b"x", b"\xc1")
     node.says(b"clerk", put(session, 1), put(session, 2))
+    node.says(b"clerk", put(session, 3))
     node.says(b"other", put(other, 1))
+    assert frames_proposed(node) == [2]
 
-    assert [len(decode_batch(message.payload).frames) for message in node.log] == [2, 1]
+    node.place()
+    assert len(node.commit()) == 2
+    assert frames_proposed(node) == [2]
+    node.place()
+    assert len(node.commit()) == 2
+
+
+def test_a_wave_that_takes_long_does_not_hold_up_the_next(node):
+    """A majority may be far away: the next wave leaves meanwhile."""
+    session = node.session()
+    node.says(b"clerk", put(session, 1))
+    node.now_ms += WAVE_MS_MAX - 1
+    node.says(b"clerk", put(session, 2))
+    assert frames_proposed(node) == [1]
+
+    node.now_ms += 1
+    node.turn()
+
+    assert frames_proposed(node) == [1, 1]
+
+
+def test_reads_leave_in_waves_too(node):
+    """Decision 0004: one question for all that came while the last one was not answered."""
+    node.says(b"clerk", get(1, b"k"))
+    node.says(b"clerk", get(2, b"k"))
+    node.says(b"other", get(3, b"k"))
+    assert len(node.asked) == 1
+
+    assert [reply.request_id for _, reply in node.answer_reads(0)] == [1]
+    assert len(node.asked) == 1
+    node.says(b"other", get(4, b"k"))
+    node.now_ms += WAVE_MS_MAX
+    node.turn()
+    assert len(node.asked) == 2
+    assert [reply.request_id for _, reply in node.answer_reads(0)] == [2, 3, 4]
 
 
 def test_a_batch_is_closed_at_its_bound():
@@ -126,11 +207,16 @@ def test_who_loses_leadership_tells_its_clerks_to_retry(node):
     session = node.session()
     node.says(b"clerk", put(session, 1))
     node.place()
+    node.now_ms += WAVE_MS_MAX
     node.says(b"clerk", put(session, 2))
+    node.says(b"clerk", put(session, 3))
 
     node.server.on_local(FOLLOWER)
 
-    assert refusals(node.turn()) == [(Reason.UNSEATED, "two:2")] * 2
+    never_proposed, *proposed = refusals(node.turn())
+    assert never_proposed == (Reason.NOT_LEADER, "two:2")
+    assert proposed == [(Reason.UNSEATED, "two:2")] * 2
+    del node.log[1:]
     assert node.commit() == []  # applied, and answered no more
     assert node.store == {b"k": b"v"}
 
@@ -153,6 +239,7 @@ def test_a_proposal_that_raft_refuses_was_not_executed(node):
     session = node.session()
     names = ["OVERLOADED", "DISK_FULL", "TOO_LARGE", "TRANSFERRING", "NOT_LEADER"]
     for number, _ in enumerate(names, 1):
+        node.now_ms += WAVE_MS_MAX
         node.says(bytes([number]), put(session, number))
 
     for message, name in zip(node.log, names, strict=True):
@@ -241,6 +328,38 @@ def test_a_stale_read_is_answered_from_what_is_here(follower):
     ]
 
 
+def test_a_restarted_node_answers_nothing_older_than_what_it_knew():
+    """R3: a stale read waits until what was committed before the restart is applied again."""
+    node = Node(committed=2)
+    session = node.session()
+
+    assert node.says(b"reader", get(7, b"k", level=STALE)) == []
+    node.run(b"clerk", put(session, 1))
+    assert node.says(b"reader", get(8, b"k", level=STALE)) == [
+        (b"reader", Values(8, 2, 0, (b"v",)))
+    ]
+
+
+def test_stale_reads_that_waited_are_answered_once_it_caught_up():
+    """From the state that it has then."""
+    node = Node(committed=1)
+    node.says(b"reader", get(7, b"k", level=STALE))
+
+    replies = node.run(b"clerk", OpenSession(1))
+
+    assert (b"reader", Values(7, 1, 0, (None,))) in replies
+    assert not any(node.server.backlog)
+
+
+def test_no_more_stale_reads_wait_than_their_bound():
+    """O3: they count among all reads."""
+    node = Node(committed=1)
+
+    replies = node.says(b"reader", *(get(number, b"k", level=STALE) for number in range(4)))
+
+    assert refusals(replies) == [(Reason.OVERLOADED, "one:1")]
+
+
 def test_a_read_without_an_index_is_told_to_ask_again(follower):
     """Leadership moved while it waited."""
     follower.says(b"clerk", get(7, b"k"))
@@ -267,6 +386,53 @@ def test_a_long_answer_comes_in_parts_of_one_moment(node):
 
     assert [(reply.first, len(reply.values)) for reply in replies] == [(0, 2), (2, 2), (4, 2)]
     assert replies[2].values == (bytes(1_000_000), None)
+
+
+def long_values(node, count, size=1_000_000):
+    """Names of so many keys with values of that size."""
+    keys = [b"%d" % number for number in range(count)]
+    node.store.update(dict.fromkeys(keys, bytes(size)))
+    return keys
+
+
+def test_an_answer_beyond_the_bound_is_refused(node):
+    """O3: one question must not have a node build an answer of gigabytes; fewer keys fit."""
+    keys = long_values(node, ANSWER_BYTES_MAX // 1_000_000 + 1)
+
+    too_many = node.says(b"clerk", get(7, *keys, level=STALE))
+    fewer = node.says(b"clerk", get(8, *keys[:-1], level=STALE))
+
+    assert too_many == [(b"clerk", Refused(0, 7, Reason.TOO_LARGE, "one:1"))]
+    assert sum(len(reply.values) for _, reply in fewer) == len(keys) - 1
+
+
+def test_who_takes_no_answers_gets_no_more_of_them(node):
+    """O3: until they have left; others are answered all the same, and so are short questions."""
+    keys = long_values(node, 16)
+    question = get(7, *keys, level=STALE)
+
+    answers = [reply for _ in range(2) for _, reply in node.says(b"deaf", question)]
+
+    assert refusals(node.says(b"deaf", question)) == [(Reason.OVERLOADED, "one:1")]
+    assert node.says(b"deaf", get(8, b"none", level=STALE)) == [(b"deaf", Values(8, 0, 0, (None,)))]
+    assert refusals_among(node.says(b"other", question)) == []
+    for answer in answers:
+        node.server.unsent.left(b"deaf", bytes_of(answer.values))
+    assert refusals_among(node.says(b"deaf", question)) == []
+
+
+def test_all_long_answers_together_have_a_bound(node):
+    """O3: many who do not listen cost no more than that."""
+    question = get(7, *long_values(node, 16), level=STALE)
+
+    replies = [reply for at in range(20) for reply in node.says(b"%d" % at, question)]
+
+    assert len(refusals_among(replies)) == 20 - UNSENT_BYTES_MAX_OF_ALL // 16_000_000
+
+
+def refusals_among(replies):
+    """Those that are refusals."""
+    return [reply for _, reply in replies if isinstance(reply, Refused)]
 
 
 def test_a_hello_is_welcomed_with_what_a_clerk_must_know(follower):
@@ -306,12 +472,12 @@ def test_time_in_the_log_is_what_passed_while_leading():
     node.turn()
     node.server.on_local(LEADER)
     elapsed = []
-    for passed in (0, 40, 10**8):
+    for passed in (0, WAVE_MS_MAX, 10**8):
         node.now_ms += passed
         node.says(bytes([passed % 7]), OpenSession(1))
         elapsed.append(decode_batch(node.log[-1].payload).elapsed_ms)
 
-    assert elapsed == [0, 40, 60_000]
+    assert elapsed == [0, WAVE_MS_MAX, 60_000]
     assert Batch(0, ()) == decode_batch(b"\x92\x00\x90")
 
 

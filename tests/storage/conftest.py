@@ -1,13 +1,15 @@
 """Directories for LMDB: in memory where there is plenty of it, so that syncs cost nothing."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from storage.environment import free_bytes
+from storage.environment import Opened, free_bytes, open_node
+from tests.storage.fakes import DISK_BYTES, IDENTITY
 
 MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 1 << 30
@@ -18,6 +20,28 @@ def directory() -> Iterator[Path]:
     """An empty directory that is gone after the test."""
     with TemporaryDirectory(dir=fast_place()) as name:
         yield Path(name)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, which only root may mount."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "kvorum-test", str(disk)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture
+def opened(small_disk: Path) -> Iterator[Opened]:
+    """A node whose disk is small."""
+    node = open_node(small_disk / "n1", IDENTITY)
+    yield node
+    node.close()
 
 
 def fast_place() -> Path | None:

@@ -8,6 +8,7 @@ from storage.environment import Identity
 from storage.log import Loaded, LogWrite
 
 IDENTITY = Identity("test", 1)
+DISK_BYTES = 8 << 20
 MEMBERS = Membership((1, 2, 3))
 NOTHING = Loaded(HardState(0, 0, 0), Snapshot(0, 0, Membership()), ())
 

@@ -1,45 +1,20 @@
 """A full disk: writes are refused, reads go on, and all works again when there is space."""
 
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from messages.raft import MEMBERSHIP, NOOP, Entry, HardState
 from storage import environment as environment_file
-from storage.environment import DiskFull, Opened, free_bytes, open_node
+from storage.environment import DiskFull, free_bytes, open_node
 from storage.log import LogStore
 from storage.snapshot import SnapshotWriter
 from storage.state import StateStore
-from tests.storage.fakes import IDENTITY, entries_of, place
+from tests.storage.fakes import DISK_BYTES, IDENTITY, entries_of, place
 from tests.storage.test_log import HARD_STATE
 from tests.storage.test_snapshot import fill, read, stage
 
-DISK_BYTES = 8 << 20
 NO_RESERVE = 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, which only root may mount."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "kvorum-test", str(disk)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small disk needs root")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
-
-
-@pytest.fixture
-def opened(small_disk: Path) -> Iterator[Opened]:
-    """A node whose disk is small."""
-    node = open_node(small_disk / "n1", IDENTITY)
-    yield node
-    node.close()
 
 
 def test_a_log_survives_a_full_disk(opened, small_disk):

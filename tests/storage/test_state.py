@@ -1,5 +1,6 @@
 """The state: at every moment a dict, on disk always that dict as of one applied index."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -132,6 +133,21 @@ def test_the_memtable_says_how_much_it_holds(state):
 
     state.freeze(b"", place(1))
     assert (state.memtable_keys, state.memtable_bytes) == (0, 0)
+
+
+def test_a_flush_weighs_what_it_rewrites(state):
+    """O3: LMDB holds a page for each key it changes, but none twice, and keeps that memory."""
+    flush(state, 1, {b"%05d" % number: bytes(1000) for number in range(1_000)})
+    own = KEY_OVERHEAD_BYTES + 5
+    page = os.sysconf("SC_PAGE_SIZE")
+
+    state.put(b"00007", b"")
+    assert state.memtable_bytes == own + page
+    for number in range(1_000):
+        state.put(b"%05d" % number, b"")
+
+    pages = (state.memtable_bytes - 1_000 * own) / page
+    assert 1_000 / 4 <= pages < 1_000 / 2, "three or so of these keys fit into a page"
 
 
 def test_keys_are_bounded_by_what_lmdb_takes(state):

@@ -137,7 +137,7 @@ def test_a_place_in_the_log_is_told_with_the_next_word_or_tick(leader):
 
 def test_a_commit_is_told_with_the_next_append_or_tick():
     """A heartbeat of its own would cost each follower two turns for a write of a lone client."""
-    group = driver((1, 2, 3))
+    group, term = driver((1, 2, 3)), 0
     while group.raft.role is not Role.LEADER:
         group.tick()
         written(group)

@@ -62,6 +62,29 @@ def test_some_entries_are_kept_for_those_a_little_late():
     assert (server.raft.last_applied, server.raft.log.truncated_index) == (10, 6)
 
 
+def test_large_entries_are_kept_up_to_a_bound_in_bytes():
+    """O3: ten thousand entries may be more than there is memory, with nobody late at all."""
+    weight = 1 + ENTRY_OVERHEAD_BYTES
+    server = leader_behind(entries=9, config=PAPER._replace(log_trailing_bytes=4 * weight))
+
+    server.save()
+
+    assert (server.raft.last_applied, server.raft.log.truncated_index) == (10, 6)
+
+
+def test_what_a_live_follower_lacks_is_kept_however_little_trails():
+    """§7: who is heard and behind has the larger bound, log_behind_bytes_max."""
+    config = PAPER._replace(log_trailing_bytes=0)
+    server = Server(1, config=config).lead().acknowledged(2, 3)
+    for _ in range(9):
+        server.do(core.propose, (b"x",))
+    server.acknowledged(2)
+
+    server.save()
+
+    assert (server.raft.last_applied, server.raft.log.truncated_index) == (10, 1)
+
+
 def test_what_a_live_follower_lacks_is_kept_up_to_a_bound():
     """O3: one slow follower must not let the log grow for ever."""
     weight = 1 + ENTRY_OVERHEAD_BYTES
