@@ -1,12 +1,14 @@
-# Each verb needs nothing installed but Python 3.11 (with venv) and make.
-PYTHON ?= python3.11
+# Each verb needs nothing installed but Python 3.11 or newer (with venv) and make.
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 SEEDS ?= 300
 WORKERS ?= auto
 # MUTANTS= leaves the planted bugs out.
 MUTANTS ?= 1
 
 BIN := .venv/bin
-STAMP := .venv/.stamp
+NODES := .venv/.nodes
+TOOLS := .venv/.tools
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 NEEDED := Kvorum needs Python 3.11 or newer with its venv module: \
 	install python3.11 and python3.11-venv, or name another one with make PYTHON=...
 
@@ -14,24 +16,31 @@ NEEDED := Kvorum needs Python 3.11 or newer with its venv module: \
 
 help:
 	@echo 'make env    .venv with everything in it'
-	@echo 'make up     env, then a cluster of three nodes, shown live; Ctrl-C stops it'
+	@echo 'make up     .venv with what a cluster needs, then one of three nodes, shown live'
 	@echo 'make test   env, then every test (SEEDS=300 worlds; MUTANTS= plants no bugs)'
 	@echo 'make lint   env, then format, lint and types'
 	@echo 'make check  lint, then test: what CI runs'
 	@echo 'make clean  remove .venv and caches'
 
-env: $(STAMP)
+env: $(TOOLS)
 
-$(STAMP): pyproject.toml
+# What runs a cluster comes first, so that `make up` need not wait for what tests and measures one.
+$(NODES): pyproject.toml
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo '$(NEEDED)' >&2; exit 1; }
-	@echo 'make env: installing into .venv'
+	@echo 'make: installing Kvorum into .venv'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(INSTALL) .
 	@rm -rf kvorum.egg-info # what pip leaves beside the sources; .venv has its own
 	@touch $@
 
-up: env
+$(TOOLS): $(NODES)
+	@echo 'make: installing the tools of its tests into .venv'
+	@$(INSTALL) '.[dev,bench]'
+	@rm -rf kvorum.egg-info
+	@touch $@
+
+up: $(NODES)
 	@$(BIN)/python launcher.py up
 
 # Everything runs inside one pytest, so that its summary is the last word.

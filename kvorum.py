@@ -13,6 +13,7 @@ from actors.clerkerrors import (
     Unavailable,
     WrongVersion,
 )
+from actors.configvalue import ConfigError
 from launch.throwaway import Cluster, ClusterFailed
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ClerkClosed",
     "Cluster",
     "ClusterFailed",
+    "ConfigError",
     "DiskFull",
     "KvorumError",
     "NotApplied",

@@ -13,12 +13,14 @@ from pathlib import Path
 try:
     from rich.live import Live
 
+    from actors.addresses import BASE_PORT
     from actors.config import ConfigError
+    from actors.configvalue import integer, seconds
     from actors.orders import Report
     from actors.status import Board, ask_all
     from launch import detach, record, screen, wipe
     from launch.child import REFUSED_CODE, State
-    from launch.logs import Tail, log_of
+    from launch.logs import Tail, log_of, merged
     from launch.parent import end_with
     from launch.place import (
         NoSupervisor,
@@ -49,9 +51,11 @@ SELF = Path(__file__)
 Verb = Callable[[argparse.Namespace], int]
 
 ASK_S = 1.0
+STOP_S = 5.0  # for the supervisor to end after the last node had its time
 WATCH_S = 0.5
 TIMEOUT_S = 30.0
 LOG_LINES = 100
+LOG_LINES_MAX = 10**9
 LOG_LOOK_S = 0.2
 
 VERBS: dict[str, tuple[str, Callable[[Report, Report], bool]]] = {
@@ -89,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def up(arguments: argparse.Namespace) -> int:
     """Start the cluster, and stay with it until it is stopped."""
+    seconds("--timeout", arguments.timeout)
     place = find(arguments, as_recorded=False)
     if record.is_claimed(place.data):
         raise ConfigError(f"{place.data} is in use: `down` stops the cluster that runs there")
@@ -96,9 +101,10 @@ def up(arguments: argparse.Namespace) -> int:
     if arguments.detach:
         return _up_detached(place, arguments.timeout)
     if not sys.stdout.isatty():
-        return _supervise(place, screen.Lines(), arguments)
-    hint = f"Ctrl-C stops the cluster; data and logs are in {place.data}"
-    with screen.LiveScreen(screen.console(), hint) as live:
+        return _supervise(place, screen.Lines(place.config.log_format), arguments)
+    kept = f"data and logs are in {place.data}"
+    hint, farewell = f"Ctrl-C stops the cluster; {kept}", f"It is stopped; {kept}"
+    with screen.LiveScreen(screen.console(), hint, farewell) as live:
         return _supervise(place, live, arguments)
 
 
@@ -111,7 +117,7 @@ def down(arguments: argparse.Namespace) -> int:
         return 0
     with suppress(NoSupervisor):
         order(place, "down")
-    deadline = time.monotonic() + place.config.stop_timeout_ms / 1000 + ASK_S
+    deadline = time.monotonic() + place.config.stop_timeout_ms / 1000 + STOP_S
     while record.is_claimed(place.data):
         if time.monotonic() >= deadline:
             os.kill(kept.pid, signal.SIGKILL)  # its nodes end with it
@@ -131,7 +137,7 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(screen.as_json(view))
     else:
-        screen.console().print(screen.overview(view))
+        screen.console().print(screen.overview(view, with_rates=False))
     return 0 if view.leadership.leader else 1
 
 
@@ -145,7 +151,7 @@ def act(arguments: argparse.Namespace) -> int:
     for now in reports(place, name, TIMEOUT_S):
         state = now["state"]
         if verb in {"start", "restart"} and state in {"refused", "waiting"}:
-            return _fail(f"{name} is {state}: {now['reason']}")
+            return _fail(_why_down(name, now))
         if VERBS[verb][1](now, before):
             print(f"{name} was killed" if verb == "kill" else f"{name} is {state}")
             return 0
@@ -154,16 +160,19 @@ def act(arguments: argparse.Namespace) -> int:
 
 def logs(arguments: argparse.Namespace) -> int:
     """Print the end of the logs, and what comes if wanted."""
+    integer("--lines", arguments.lines, 0, LOG_LINES_MAX)
     place = find(arguments)
     every = [*(node.name for node in place.config.nodes), "launcher"]
     names = [arguments.node] if arguments.node else every
     if names[0] != "launcher":
         place.config.node(names[0])
-    tails = {name: Tail(log_of(place.data, name), arguments.lines) for name in names}
+    files = {name: log_of(place.data, name) for name in names}
+    if not arguments.follow and not any(file.exists() for file in files.values()):
+        return _fail(f"no log of {arguments.node or 'anybody'} is in {place.data}")
+    tails = {name: Tail(file, arguments.lines) for name, file in files.items()}
     while True:
-        for name, tail in tails.items():
-            for line in tail.new_lines():
-                print(f"{name:<8} | {line}" if len(names) > 1 else line, flush=arguments.follow)
+        for name, line in merged(tails):
+            print(f"{name:<8} | {line}" if len(names) > 1 else line, flush=arguments.follow)
         if not arguments.follow:
             return 0
         time.sleep(LOG_LOOK_S)
@@ -176,8 +185,11 @@ def wipe_data(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"the cluster in {place.data} runs: `down` stops it")
     names = [node.name for node in place.config.nodes]
     found = wipe.leftovers(place.data, names)
+    if not found:
+        print(f"nothing is left in {place.data}")
+        return 0
     if not arguments.yes:
-        listed = ", ".join(str(path) for path in found) or "nothing"
+        listed = ", ".join(str(path) for path in found)
         raise ConfigError(f"this would remove {listed}: say --yes if you mean it")
     if answering := ask_all(who_may_answer(place, {}), ASK_S / 2):
         raise ConfigError(f"{', '.join(answering)} of it run: stop them first")
@@ -204,9 +216,16 @@ def _up_detached(place: Place, timeout_s: float) -> int:
         return _fail(f"the cluster did not start: {reason}", code)
     for name, found in order(place, "report")["nodes"].items():
         if found["state"] != State.RUNNING.value:
-            print(f"{name} is {found['state']}: {found['reason']}", file=sys.stderr)
-    print(f"{place.config.cluster} takes writes; `status` shows it, `down` stops it")
+            print(f"kvorum: {_why_down(name, found)}", file=sys.stderr)
+    clients = ",".join(node.client for node in place.config.nodes)
+    print(f"{place.config.cluster} takes writes at {clients}")
+    print("`status` shows it, `down` stops it")
     return 0
+
+
+def _why_down(name: str, found: Report) -> str:
+    state = "refused to start" if found["state"] == State.REFUSED.value else f"is {found['state']}"
+    return f"{name} {state}: {found['reason']}" if found["reason"] else f"{name} {state}"
 
 
 def _supervise(place: Place, shown: Screen, arguments: argparse.Namespace) -> int:
@@ -248,7 +267,7 @@ def _watch(place: Place, *, as_json: bool) -> int:
             elif live:
                 live.update(screen.picture(view, "Ctrl-C leaves"), refresh=True)
             else:
-                console.print(screen.overview(view))
+                console.print(screen.overview(view, with_rates=True))
 
 
 def _fail(sentence: str, code: int = 1) -> int:
@@ -257,38 +276,64 @@ def _fail(sentence: str, code: int = 1) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Start, show, disturb and stop a cluster.")
+    parser = argparse.ArgumentParser(
+        description="Start, show, disturb and stop a cluster.",
+        epilog="VERB --help tells what a verb takes.",
+    )
     verbs = parser.add_subparsers(required=True, metavar="VERB")
+    which, how = _which_cluster(), _how_to_log()
 
-    def verb(name: str, text: str, run: Verb) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=text, description=text)
+    def verb(
+        name: str, text: str, run: Verb, *more: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text, parents=[which, *more])
         added.set_defaults(run=run, verb=name)
-        added.add_argument("--config", type=Path, metavar="FILE", help="default: config.yaml here")
-        added.add_argument("--data", type=Path, metavar="DIR", help="default: as the config says")
-        added.add_argument("--nodes", type=int, metavar="N", help="node1 to nodeN, on this machine")
-        added.add_argument("--base-port", type=int, metavar="P", help="ports from P+1 and P+101 on")
         return added
 
-    starts = verb("up", "start the cluster and show it", up)
+    starts = verb("up", "start the cluster and show it", up, how)
     starts.add_argument("--detach", action="store_true", help="return as soon as it takes writes")
-    starts.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S", help="of --detach")
+    waits = f"how many seconds --detach waits for that; default: {TIMEOUT_S:g}"
+    starts.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S", help=waits)
     starts.add_argument(detach.ARGUMENT, type=int, help=argparse.SUPPRESS)
     verb("down", "stop the cluster", down)
     shows = verb("status", "show how the cluster is", status)
     shows.add_argument("--json", action="store_true", help="as one JSON object")
-    shows.add_argument("--watch", action="store_true", help="until Ctrl-C")
+    shows.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
     for name, (text, _) in VERBS.items():
         verb(name, text, act).add_argument("node", metavar="NODE")
     tells = verb("logs", "print the logs", logs)
     tells.add_argument("node", nargs="?", metavar="NODE", help="or launcher; default: all")
     tells.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl-C")
-    tells.add_argument("-n", "--lines", type=int, default=LOG_LINES, metavar="N")
+    ends = f"how many of each log's end; default: {LOG_LINES}"
+    tells.add_argument("-n", "--lines", type=int, default=LOG_LINES, metavar="N", help=ends)
     removes = verb("wipe", "remove all data of the cluster", wipe_data)
     removes.add_argument("--yes", action="store_true", help="without it: say what it would remove")
-    runs = verb("node", "run one node in the foreground", node)
+    runs = verb("node", "run one node in the foreground", node, how)
     runs.add_argument("node", metavar="NAME")
     runs.add_argument("--supervisor", type=int, help=argparse.SUPPRESS)
     return parser
+
+
+def _which_cluster() -> argparse.ArgumentParser:
+    """What every verb takes."""
+    options = argparse.ArgumentParser(add_help=False)
+    about = "the cluster; default: config.yaml in this directory"
+    options.add_argument("--config", type=Path, metavar="FILE", help=about)
+    about = "where its data and logs lie; default: as the config says"
+    options.add_argument("--data", type=Path, metavar="DIR", help=about)
+    about = "node1 to nodeN on this machine, instead of the config's nodes"
+    options.add_argument("--nodes", type=int, metavar="N", help=about)
+    about = f"their ports: for clerks from P+1, for nodes from P+101; default: {BASE_PORT}"
+    options.add_argument("--base-port", type=int, metavar="P", help=about)
+    return options
+
+
+def _how_to_log() -> argparse.ArgumentParser:
+    """What those verbs take that start something."""
+    options = argparse.ArgumentParser(add_help=False)
+    about = "human, or json: one object a line; default: as the config says"
+    options.add_argument("--log-format", metavar="FORMAT", help=about)
+    return options
 
 
 if __name__ == "__main__":

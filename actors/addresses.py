@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from actors.configvalue import WORD, ConfigError, integer, known, text
+from actors.configvalue import WORD, ConfigError, integer, known, shown, text
 from messages.codec import INTEGER_MAX, MEMBERS_MAX
 
 CLIENT_PORT_OFFSET = 1
@@ -55,9 +55,9 @@ def nodes_at(base_port: int, count: int) -> tuple[NodeAddress, ...]:
 def read_nodes(value: object) -> tuple[NodeAddress, ...]:
     """What a config says of its nodes, each of them another."""
     if not isinstance(value, list) or not 1 <= len(value) <= MEMBERS_MAX:
-        raise ConfigError(f"nodes is {value!r}: it must be a list of 1 to {MEMBERS_MAX} nodes")
+        raise ConfigError(f"nodes is {shown(value)}: it must be a list of 1 to {MEMBERS_MAX} nodes")
     nodes = tuple(_read_node(f"node {place} of nodes", raw) for place, raw in enumerate(value, 1))
-    owners: dict[tuple[str, object], str] = {}
+    owners: dict[tuple[str, object], NodeAddress] = {}
     for node in nodes:
         host = node.host.casefold()
         for what, which, claim in (
@@ -66,16 +66,15 @@ def read_nodes(value: object) -> tuple[NodeAddress, ...]:
             ("port", node.client_port, (host, node.client_port)),
             ("port", node.peer_port, (host, node.peer_port)),
         ):
-            owner = owners.setdefault((what, claim), f"{node.name} {which}")
-            if owner != f"{node.name} {which}":
-                first = owner.split()[0]
-                raise ConfigError(f"{first} and {node.name} have the same {what}, {which}")
+            owner = owners.setdefault((what, claim), node)
+            if owner is not node:
+                raise ConfigError(f"{owner.name} and {node.name} have the same {what}, {which}")
     return nodes
 
 
 def _read_node(what: str, raw: object) -> NodeAddress:
     if not isinstance(raw, dict):
-        raise ConfigError(f"{what} is {raw!r}: it must be a table of {', '.join(KEYS)}")
+        raise ConfigError(f"{what} is {shown(raw)}: it must be a table of {', '.join(KEYS)}")
     try:
         values = {known(key, KEYS): value for key, value in raw.items()}
     except ConfigError as error:

@@ -12,6 +12,11 @@ WORDS_PERIOD_S = 60.0
 """Counts of refused input are told no more often than this."""
 
 
+def stamp() -> str:
+    """Now, as every line of a log has it: text that sorts as time does."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Log:
     """The log of one node; every actor may write, a line is one write."""
 
@@ -26,14 +31,15 @@ class Log:
         """Something happened."""
         if LEVELS[level] < self._level:
             return
-        now = datetime.now(UTC)
         if self._form == "json":
-            head = {"time": now.isoformat(), "level": level, "node": self._node, "event": name}
+            head = {"time": stamp(), "level": level, "node": self._node, "event": name}
             line = json.dumps(head | facts, default=str)
         else:
             words = " ".join(f"{key}={value}" for key, value in facts.items())
-            when = now.strftime("%H:%M:%S.%f")[:-3]
-            line = f"{when} {level:<7} {self._node} {name.replace('_', ' ')} {words}".rstrip()
+            line = f"{stamp()} {level:<7} {self._node} {name.replace('_', ' ')} {words}".rstrip()
+            line = line.replace(
+                "\n", "\n    "
+            )  # a trace: what is indented belongs to the line above
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 

@@ -111,6 +111,19 @@ def leadership(statuses: Iterable[Status]) -> Leadership:
     return Leadership(leads[0] if leads else None, term)
 
 
+def facts(status: Status | None) -> dict[str, object]:
+    """What `status --json` says of a node that answered, or did not: null is what nobody knows."""
+    return {
+        "alive": status is not None,
+        "pid": status.pid if status else None,
+        "role": status.role if status else None,
+        "term": status.term if status else None,
+        "commit": status.commit_index if status else None,
+        "applied": status.applied_index if status else None,
+        "last": status.last_index if status else None,
+    }
+
+
 class _Line:
     """One node's client port."""
 

@@ -12,6 +12,9 @@ from launch.logs import last_reason
 REFUSED_CODE = 2
 """A node that exits so will not do better next time: a taken port, another cluster's data, ..."""
 
+STOPPED_CODES = {0, -signal.SIGTERM}
+"""Of a node that was asked to stop; one that only just starts does not hear it as a wish yet."""
+
 
 class State(Enum):
     """What has become of a node, as `launcher.py` says it."""
@@ -130,7 +133,8 @@ class Child:
             if self._start_again:
                 return self.start(now)
             self.state = State.STOPPED
-            return f"{self.name} stopped" if code == 0 else f"{self.name} {_how_it_ended(code)}"
+            as_wished = code in STOPPED_CODES
+            return f"{self.name} stopped" if as_wished else f"{self.name} {_how_it_ended(code)}"
         if code == REFUSED_CODE:
             self.state = State.REFUSED
             self.reason = last_reason(self._log) or "it gave no reason"

@@ -2,10 +2,16 @@
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+STAMP_ENDS_MAX = 40
+"""Where in a line its time stands, in either form of the log."""
 
 
 def log_of(data: Path, name: str) -> Path:
@@ -45,6 +51,21 @@ class Tail:
             return
         for line in lines:
             yield line.decode(errors="replace")
+
+
+def merged(tails: Mapping[str, Tail]) -> list[tuple[str, str]]:
+    """The new lines of all, each with the name of its log, in the order they were told.
+
+    A line without a time, as those of a trace are, stays behind the one before it.
+    """
+    told = []
+    for name, tail in tails.items():
+        told_at = ""
+        for line in tail.new_lines():
+            if found := STAMP.search(line, 0, STAMP_ENDS_MAX):
+                told_at = found.group()
+            told.append((told_at, name, line))
+    return [(name, line) for _, name, line in sorted(told, key=itemgetter(0))]
 
 
 def last_reason(log: Path) -> str:

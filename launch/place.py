@@ -25,6 +25,7 @@ class Place(NamedTuple):
     config_file: Path | None
     nodes: int | None
     base_port: int | None
+    log_format: str | None
 
     @property
     def data(self) -> Path:
@@ -38,6 +39,7 @@ class Place(NamedTuple):
             "--config": self.config_file,
             "--nodes": self.nodes,
             "--base-port": self.base_port,
+            "--log-format": self.log_format,
         }
         return [str(word) for pair in told.items() if pair[1] is not None for word in pair]
 
@@ -61,8 +63,9 @@ def find(arguments: Namespace, *, as_recorded: bool = True) -> Place:
         file = Path(record.config) if record.config else None
         told = (file, record.nodes, record.base_port)
     file = file.absolute() if file else None
-    config = load(file, data=data, nodes=told[1], base_port=told[2])
-    return Place(config, file, told[1], told[2])
+    form = getattr(arguments, "log_format", None)  # of those verbs that start something
+    config = load(file, data=data, nodes=told[1], base_port=told[2], log_format=form)
+    return Place(config, file, told[1], told[2], form)
 
 
 def order(place: Place, verb: str, node: str = "") -> Report:

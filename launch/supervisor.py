@@ -113,18 +113,18 @@ class Supervisor:
             self._strive(now)
         if now >= self._logs_due_at:
             self._logs_due_at = now + LOGS_S
-            data = self._config.data_directory
-            for node in self._local():
-                bound_log(log_of(data, node.name), self._config.log_file_bytes_max)
+            for name in (*self.children, "launcher"):
+                log = log_of(self._config.data_directory, name)
+                bound_log(log, self._config.log_file_bytes_max)
 
     def _stop(self, now: float) -> None:
         self._stops += 1
         self._tell("stopping" if self._stops == 1 else "killing what still runs")
         for child in self.children.values():
-            if self._stops == 1:
-                child.stop(now)
-            else:
+            if self._stops > 1:
                 child.kill()
+            elif child.state is not State.REFUSED:  # the last picture shows who did
+                child.stop(now)
 
     def _obey(self, order: Order) -> Report:
         if order.verb == "down":
@@ -227,9 +227,8 @@ class Supervisor:
 
     def _tell(self, event: str) -> None:
         if event:
-            line = f"{datetime.now(UTC):%H:%M:%S} {event}"
-            self._events.append(line)
-            self._screen.tell(line)
+            self._events.append(f"{datetime.now(UTC):%H:%M:%S} {event}")
+            self._screen.tell(event)
 
 
 def is_local(host: str) -> bool:

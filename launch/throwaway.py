@@ -107,8 +107,10 @@ class Cluster:
         self._processes[name].wait(END_S)
 
     def pause(self, name: str) -> None:
-        """Let a node hang; it does when this returns."""
+        """Let a node hang; it does when this returns. ValueError if it has ended."""
         self._signal(name, signal.SIGSTOP)
+        if self._processes[name].poll() is not None:
+            raise ValueError(f"{name} does not run: it cannot hang")
         os.waitid(os.P_PID, self._processes[name].pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self, name: str) -> None:
@@ -133,7 +135,7 @@ class Cluster:
     def _start_all(self, deadline: float) -> None:
         """On ports that are free now; if somebody else takes one meanwhile, on others."""
         for _ in range(ATTEMPTS_MAX):
-            self._base_port = _free_base_port(self._count)
+            self._base_port = free_base_port(self._count)
             names = [node.name for node in nodes_at(self._base_port, self._count)]
             for name in names:
                 self._spawn(name)
@@ -179,7 +181,7 @@ class Cluster:
 
     def _last(self, name: str) -> str:
         lines = self.log(name).strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1].removeprefix("kvorum: ") if lines else "it said nothing"
 
 
 def _start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
@@ -206,7 +208,7 @@ def _end(
     shutil.rmtree(directory, ignore_errors=True)
 
 
-def _free_base_port(count: int) -> int:
+def free_base_port(count: int) -> int:
     """One with which all nodes find their ports free; at random, so that many may look at once."""
     bases = random.SystemRandom().sample(PORTS, 100)
     for base in bases:

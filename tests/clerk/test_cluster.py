@@ -39,6 +39,10 @@ def test_a_node_is_hurt_and_healed():
         assert "role" in cluster.log(victim)
         with pytest.raises(ValueError, match="no node is called node9: there are node1, node2"):
             cluster.kill("node9")
+        cluster.kill(victim)
+        cluster.kill(victim)  # it is dead already
+        with pytest.raises(ValueError, match=f"{victim} does not run"):
+            cluster.pause(victim)
 
 
 def test_nothing_is_left_behind():
@@ -88,5 +92,5 @@ def test_a_config_that_makes_no_sense_is_told(tmp_path):
     """With what the node said."""
     config = tmp_path / "config.yaml"
     config.write_text("tick_ms: 0\n")
-    with pytest.raises(ClusterFailed, match="tick_ms"):
+    with pytest.raises(ClusterFailed, match=r"refused to start: /\S+config.yaml: tick_ms is 0"):
         Cluster(nodes=1, config=config)

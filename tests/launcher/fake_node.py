@@ -6,13 +6,13 @@ leads holds "ID TERM" of whoever is the leader, node 1 in term 1 without it.
 
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 
 import zmq
 
 from actors.config import Config
+from actors.log import Log
 from messages.client import AskStatus, OpenSession, SessionOpened, Status
 from messages.clientcodec import decode_request, encode
 
@@ -25,9 +25,10 @@ def run(config: Config, name: str, data: Path) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    print(f"12:00:00.000 info    {name} starting", file=sys.stderr, flush=True)
+    log = Log(name, config.log_level, config.log_format)
+    log.event("starting")
     if does.startswith("refuse"):
-        print(f"12:00:00.000 error   {name} refused reason={does[7:]}", file=sys.stderr)
+        log.event("refused", "error", reason=does[7:])
         return 2
     if does == "die":
         return 1

@@ -53,6 +53,14 @@ def test_a_node_that_dies_is_started_again_later_each_time(child):
         assert node.turn(now).startswith("node1 starts again, pid ")
 
 
+def test_a_node_that_is_stopped_before_it_hears_has_stopped(child):
+    """Python ends by the signal until the node has said what to do with it."""
+    node = child("import time; time.sleep(60)")
+    node.start(0.0)
+    node.stop(0.0)
+    assert (ending(node, 0.0), node.state) == ("node1 stopped", State.STOPPED)
+
+
 def test_a_node_that_was_healthy_begins_with_the_shortest_delay(child):
     """A crash a day is no reason to wait ten seconds."""
     node = child("raise SystemExit(3)")

@@ -18,10 +18,12 @@ REFUSED = {
     "hello": ": it must be a table of `key: value` lines",
     "heartbeat: 5": ": heartbeat is not a key here: did you mean heartbeat_ms",
     "tick_ms: 1\ntick_ms: 2": ": tick_ms is written twice: one of the two must go",
-    "tick_ms: true": ": tick_ms is True: it must be a whole number from 1 to 100",
+    "tick_ms: true": ": tick_ms is true: it must be a whole number from 1 to 100",
+    "tick_ms:": ": tick_ms is null: it must be a whole number from 1 to 100",
     "tick_ms: 0": ": tick_ms is 0: it must be a whole number from 1 to 100",
     "tick_ms: 1.5": ": tick_ms is 1.5: it must be a whole number from 1 to 100",
     "pre_vote: 1": ": pre_vote is 1: it must be true or false",
+    f"cluster: {'x' * 64}": f": cluster is '{'x' * 59}...: it must be letters,",
     "cluster: a b": ": cluster is 'a b': it must be letters, digits, - and _, at most 63 of them",
     "log_level: loud": ": log_level is 'loud': it must be one of info, debug, warning, error",
     "data_directory: 3": ": data_directory is 3: it must be the path of a directory",
@@ -45,6 +47,7 @@ REFUSED = {
     f"nodes: [{NODE.replace('2}', '65536}')}]": ": peer_port of a is 65536: it must be a whole",
     f"nodes: [{NODE.replace('a,', 'launcher,')}]": ": name of node 1 of nodes is 'launcher'",
     f"nodes: [{NODE}, {NODE.replace('a,', 'A,')}]": ": a and A have the same name, A",
+    f"nodes: [{NODE}, {NODE.replace('id: 1', 'id: 2')}]": ": a and a have the same name, a",
     f"nodes: [{NODE}, {NODE.replace('a,', 'b,')}]": ": a and b have the same id, 1",
     f"nodes: [{NODE}, {NODE.replace('a, id: 1', 'b, id: 2')}]": ": a and b have the same port, 1",
 }
@@ -69,6 +72,9 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"binary\.yaml is not UTF-8 text"):
         load(tmp_path / "binary.yaml")
+    (tmp_path / "deep.yaml").write_text("[" * 9_999)
+    with pytest.raises(ConfigError, match=r"deep\.yaml is nested too deeply"):
+        load(tmp_path / "deep.yaml")
 
 
 def test_the_file_that_ships_holds_the_defaults():

@@ -1,6 +1,6 @@
 """Log files: bounded while somebody writes to them, and read from their end."""
 
-from launch.logs import Tail, bound_log
+from launch.logs import Tail, bound_log, merged
 
 
 def test_a_full_log_begins_anew_and_the_one_before_is_kept(tmp_path):
@@ -39,3 +39,21 @@ def test_a_tail_gives_whole_lines_as_they_come(tmp_path):
     assert list(tail.new_lines()) == ["half a line"]
     log.write_text("new\n")
     assert list(tail.new_lines()) == ["new"]
+
+
+def test_logs_are_merged_in_the_order_of_time(tmp_path):
+    """In either form; a trace stays behind the line it belongs to."""
+    a, b = tmp_path / "a.log", tmp_path / "b.log"
+    a.write_text("2026-01-01T10:00:00.001Z error   a failed\n    trace\n")
+    with a.open("a") as log:
+        log.write("2026-01-01T10:00:00.009Z info    a last\n")
+    b.write_text('{"time": "2026-01-01T10:00:00.005Z", "event": "x"}\n')
+    tails = {name: Tail(tmp_path / f"{name}.log", 9) for name in "ab"}
+
+    assert [(name, line.split()[-1]) for name, line in merged(tails)] == [
+        ("a", "failed"),
+        ("a", "trace"),
+        ("b", '"x"}'),
+        ("a", "last"),
+    ]
+    assert merged(tails) == []

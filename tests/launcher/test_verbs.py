@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -28,7 +29,8 @@ def status(ground, capsys):
 def test_up_detached_returns_when_the_cluster_takes_writes(ground, capsys):
     """And status tells a program all it needs, in exactly these words."""
     assert ground.up(nodes=3) == 0
-    assert "takes writes" in capsys.readouterr().out
+    clients = ",".join(f"127.0.0.1:{ground.base_port + node}" for node in (1, 2, 3))
+    assert f"kvorum takes writes at {clients}\n" in capsys.readouterr().out
 
     found = status(ground, capsys)
     assert list(found) == ["cluster", "leader", "term", "nodes"]
@@ -58,6 +60,11 @@ def test_status_is_a_table_for_people(ground, capsys):
     shown = capsys.readouterr().out
     assert "node1 leads term 1" in shown
     assert "3 of 3 nodes answer" in shown
+
+    assert ground.run("stop", "node2") == 0
+    assert ground.run("status") == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith(" node2"))
+    assert row.split() == ["node2", "stopped", f"127.0.0.1:{ground.base_port + 2}"]
 
     assert ground.run("down") == 0
     assert ground.run("status") == 1
@@ -141,7 +148,7 @@ def test_a_node_that_refuses_is_reported_not_retried(ground, capsys):
     ground.tell("node3", "refuse port 7103 is taken")
     assert ground.up(nodes=3) == 0
     assert ground.run("start", "node3") == 1
-    assert "node3 is refused: port 7103 is taken" in capsys.readouterr().err
+    assert "kvorum: node3 refused to start: port 7103 is taken\n" in capsys.readouterr().err
     assert ground.log("node3").count("starting") == 2
 
     ground.tell("node3", "")
@@ -214,11 +221,13 @@ def test_logs_show_the_end_of_each_file(ground, capsys):
     assert ground.up() == 0
     capsys.readouterr()
     assert ground.run("logs", "node1", "-n", "1") == 0
-    assert capsys.readouterr().out == "12:00:00.000 info    node1 starting\n"
+    line = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info    node1 starting\n"
+    assert re.fullmatch(line, capsys.readouterr().out)
     assert ground.run("logs") == 0
     shown = capsys.readouterr().out
-    assert "node1    | 12:00:00.000 info    node1 starting" in shown
-    assert "launcher | " in shown
+    assert re.search(rf"^node1    \| {line}", shown, re.MULTILINE)
+    names = [line.split()[0] for line in shown.splitlines()]
+    assert names[0] == names[-1] == "launcher"  # what happened first is told first
 
 
 def test_logs_can_be_followed(ground):
@@ -238,6 +247,18 @@ def test_logs_can_be_followed(ground):
     follower.communicate()
 
 
+def test_logs_are_kept_within_their_bound(ground):
+    """The nodes' and the launcher's own; the one before is kept as well."""
+    (ground.data.parent / "config.yaml").write_text("log_file_bytes_max: 4096")
+    ground.data.mkdir()
+    logs = [ground.data / f"{name}.log" for name in ("node1", "launcher")]
+    for log in logs:
+        log.write_text("x" * 5_000 + "\n")
+    assert ground.up() == 0
+    until(lambda: all(log.with_name(f"{log.name}.1").exists() for log in logs), "both begin anew")
+    until(lambda: all(log.stat().st_size < 4_096 for log in logs), "both are short again")
+
+
 def test_wipe_wants_to_be_sure(ground, capsys):
     """It names what it would remove, never touches a running cluster, and nothing of others."""
     assert ground.up(nodes=2) == 0
@@ -249,6 +270,11 @@ def test_wipe_wants_to_be_sure(ground, capsys):
     assert f"{ground.data / 'node2'}" in capsys.readouterr().err
     assert ground.run("wipe", "--yes") == 0
     assert [file.name for file in ground.data.iterdir()] == ["mine.txt"]
+    capsys.readouterr()
+    assert ground.run("wipe") == 0
+    assert capsys.readouterr().out == f"nothing is left in {ground.data}\n"
+    assert ground.run("logs") == 1
+    assert capsys.readouterr().err == f"kvorum: no log of anybody is in {ground.data}\n"
 
 
 def test_up_in_the_foreground_tells_lines_and_stops_on_ctrl_c(ground):
@@ -277,10 +303,7 @@ def test_a_node_that_does_not_stop_is_killed(ground):
 
 def test_up_on_a_terminal_shows_the_cluster_at_work(ground):
     """A table, what happened, and how to end it."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ["TERM"] = "xterm"
-        os.execv(sys.executable, [sys.executable, str(FAKE), "up", *ground.up_arguments])
+    pid, terminal = up_on_a_terminal(ground)
     shown = bytearray()
 
     def all_is_shown():
@@ -291,9 +314,43 @@ def test_up_on_a_terminal_shows_the_cluster_at_work(ground):
     for word in (b"writes/s", b"node3", b"leader", b"Ctrl-C stops the cluster"):
         assert word in shown
     os.write(terminal, b"\x03")
-    until(lambda: not read_some(terminal) and not ground.processes(), "Ctrl-C stopped it")
+    del shown[:]
+
+    def all_is_told():
+        shown.extend(some := read_some(terminal))
+        return not some and not ground.processes()
+
+    until(all_is_told, "Ctrl-C stopped it")
+    assert b"It is stopped; data and logs are in" in shown
     assert os.waitpid(pid, 0)[1] == 0
     os.close(terminal)
+
+
+def test_the_last_picture_shows_who_refused(ground):
+    """Not that all of them are stopped, as after Ctrl-C."""
+    for name in ("node1", "node2"):
+        ground.tell(name, "refuse port 1 is taken")
+    pid, terminal = up_on_a_terminal(ground)
+    shown = bytearray()
+
+    def has_ended():
+        shown.extend(read_some(terminal))
+        return b"It is stopped" in shown
+
+    until(has_ended, "it gives up")
+    picture = shown[shown.rindex(b"applied") : shown.rindex(b"127.0.0.1:")]
+    assert picture.count(b"refused") == 2
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+    os.close(terminal)
+
+
+def up_on_a_terminal(ground: Ground) -> tuple[int, int]:
+    """The process, and the other end of its terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, str(FAKE), "up", *ground.up_arguments])
+    return pid, terminal
 
 
 def read_some(master: int) -> bytes:
@@ -314,6 +371,30 @@ def test_a_missing_package_is_one_sentence(ground):
     assert len(found.stderr.splitlines()) == 1
     assert "needs the package" in found.stderr
     assert "make env" in found.stderr
+
+
+def test_what_is_logged_can_be_one_object_a_line(ground, capsys):
+    """What the nodes tell, and what the launcher does; logs() reads it as well."""
+    ground.tell("node2", "refuse port 1 is taken")
+    assert ground.up("--log-format", "json", nodes=3) == 0
+    assert "node2 refused to start: port 1 is taken" in capsys.readouterr().err
+    assert ground.run("logs") == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = [json.loads(line.partition(" | ")[2]) for line in lines]
+    assert {event["node"] for event in told} == {"launcher", "node1", "node2", "node3"}
+    assert all(list(event)[:4] == ["time", "level", "node", "event"] for event in told)
+    assert ground.up("--log-format", "loud") == 2
+    assert "log_format is 'loud': it must be one of human, json" in capsys.readouterr().err
+
+
+def test_numbers_that_make_no_sense_are_refused(ground, capsys):
+    """With what is allowed."""
+    for seconds in ("0", "-1", "nan", "inf"):
+        assert ground.up("--timeout", seconds) == 2
+        error = capsys.readouterr().err
+        assert error == f"kvorum: --timeout is {seconds}: it must be a number of seconds above 0\n"
+    assert ground.run("logs", "-n", "-1") == 2
+    assert "--lines is -1: it must be a whole number from 0 to" in capsys.readouterr().err
 
 
 def test_a_bad_config_is_one_sentence(ground, tmp_path, capsys):
