@@ -1,0 +1,1 @@
+"""Other stores, to compare with: how each is found, started and driven."""
