@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from actors.packages import end_without
+
 try:
     from rich.live import Live
 
@@ -35,12 +37,7 @@ try:
     from launch.supervisor import Goal, Supervisor
     from launch.view import Screen
 except ModuleNotFoundError as missing:
-    if missing.name is None or missing.name.partition(".")[0] in {"actors", "launch", "messages"}:
-        raise  # that is our fault, not the user's
-    sys.exit(
-        f"kvorum needs the package {missing.name}, which this Python does not have:"
-        " run `make env` and then .venv/bin/python launcher.py, or `pip install .`"
-    )
+    end_without(missing)
 
 if not __debug__:
     sys.exit("assert is part of the safety case: do not run with -O")

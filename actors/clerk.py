@@ -13,11 +13,18 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Self, cast
 
-from actors.clerkcalls import TIMEOUT_S, Servers, Text, endpoints_of, key_of, level_of, value_of
-from actors.clerkerrors import KvorumError
-from actors.clerkloop import ClerkLoop, Promise, Token, Waiter
-from actors.status import ask_all
-from messages.client import APPEND, PUT, Operation, Status
+from actors.packages import end_without
+
+try:
+    from actors.clerkcalls import TIMEOUT_S, Servers, Text, endpoints_of, key_of, level_of, value_of
+    from actors.clerkerrors import KvorumError
+    from actors.clerkloop import ClerkLoop, Promise, Token, Waiter
+    from actors.status import ask_all
+    from messages.client import APPEND, PUT, Operation, Status
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    end_without(missing)
 
 PIPELINE_CALLS_MAX = 16_384
 """Calls of a pipeline on their way; at the bound the next one waits for the first of them."""

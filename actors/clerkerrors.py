@@ -21,7 +21,7 @@ class OutcomeUnknown(KvorumError):  # noqa: N818 - named as the outcome is
 
 
 class Unavailable(NotApplied):
-    """No server answered in time: a majority of them cannot be reached."""
+    """No leader answered in time: a majority of the servers, or their leader, cannot be reached."""
 
 
 class Overloaded(NotApplied):
@@ -61,7 +61,8 @@ def error_of(outcome: Failed | Unknown, key: bytes, limits: tuple[int, int]) -> 
     """What to raise for a call that ended so."""
     reason = outcome.why.value
     if outcome.why is Why.TOO_LARGE:
-        reason = f"{reason}: keys of at most {limits[0]} bytes, values of at most {limits[1]}"
+        what, bytes_max = ("key", limits[0]) if len(key) > limits[0] else ("value", limits[1])
+        reason = f"the {what} is {reason}: at most {bytes_max} bytes"
     if isinstance(outcome, Unknown):
         return OutcomeUnknown(key, f"{reason}, and the change may have been made or not")
     return _BY_REASON.get(outcome.why, NotApplied)(key, reason)

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
-from actors.actor import Socket, send, tell
+from actors.actor import TICK_MS, send, tell
 from actors.log import Log
 from actors.longreplies import LongReplies
 from actors.port import Port
-from actors.sockets import INPROC_KVSERVER, INPROC_STATEWRITER, Context, local_dealer
+from actors.sockets import INPROC_KVSERVER, INPROC_STATEWRITER, Context, Socket, local_dealer
 from kv.keeper import Keeper
 from kv.longanswers import LONG_BYTES
 from messages import localcodec
@@ -71,6 +71,10 @@ class KVServerActor:
                 send(router, [client, frame])
         return self._port.end_turn()
 
+    def wait_ms_max(self) -> int:
+        """Until the next tick, but for a wave that waits a moment for more."""
+        return 1 if self._server.is_holding else TICK_MS
+
     def is_done(self) -> bool:
         """Once leadership and the state are in safe hands, or it takes too long."""
         if self._stop_by is None:
@@ -96,7 +100,7 @@ class KVServerActor:
         for message in localcodec.decode(frames[-1]):
             if isinstance(message, RoleIs):
                 role, leader, term = message
-                self._log.event("role", role=role, leader=leader, term=term)
+                self._log.event("became", role=role, leader=leader or None, term=term)
             self._keeper.on_raft(message)
 
     def _on_state_writer(self, frames: list[bytes]) -> None:

@@ -5,11 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from random import SystemRandom
-from typing import cast
 
 import zmq
 
-from actors.sockets import Context, tcp_dealer
+from actors.sockets import Context, option_of, receive_frame, send_frame, tcp_dealer
 from kv.outcomes import Settled
 from kv.routing import Router
 from messages.clientcodec import REPLY_BYTES_MAX, decode_reply, encode
@@ -22,7 +21,8 @@ CONNECT_S = 0.1
 """What is sent to a server that we have just begun to connect to waits for so long."""
 
 
-READABLE, WRITABLE, AT_ONCE = int(zmq.POLLIN), int(zmq.POLLOUT), int(zmq.NOBLOCK)
+READABLE, WRITABLE = int(zmq.POLLIN), int(zmq.POLLOUT)
+AT_ONCE, EVENTS = int(zmq.NOBLOCK), int(zmq.EVENTS)
 """As plain integers: Python's enumerations cost half of what a look at a socket does."""
 
 
@@ -32,14 +32,14 @@ class Line:
     def __init__(self, context: Context, endpoint: str, now: float) -> None:
         self.endpoint = endpoint
         self.socket = tcp_dealer(context, endpoint, REPLY_BYTES_MAX)
-        self.descriptor = cast("int", self.socket.get(zmq.FD))
+        self.descriptor = option_of(self.socket, zmq.FD)
         self.made_at = now
         self.is_up = False
         self.waiting: list[bytes] | None = []  # None once it was up, or took too long
 
     def events(self) -> int:
         """What the connection is ready for."""
-        return cast("int", self.socket.get(zmq.EVENTS))
+        return option_of(self.socket, EVENTS)
 
     def has_news(self) -> bool:
         """Whether something waits to be read, or the connection came or went."""
@@ -118,7 +118,7 @@ class Lines:
         was_up, line.is_up = line.is_up, is_up
         if is_up and line.waiting is not None:
             for frame in line.waiting:
-                line.socket.send(frame, AT_ONCE)
+                send_frame(line.socket, frame, AT_ONCE)
             line.waiting = None
         elif was_up and not is_up:
             self.router.on_unreachable(line.endpoint, now)
@@ -132,7 +132,7 @@ class Lines:
             events = line.events()
             if not events & READABLE:
                 return events
-            frame = line.socket.recv(AT_ONCE)
+            frame = receive_frame(line.socket, AT_ONCE)
             try:
                 reply = decode_reply(frame)
             except CodecError:
@@ -147,7 +147,7 @@ class Lines:
             line = self._lines.get(endpoint) or self._connect(endpoint)
             self._spoken.add(line)
             if line.waiting is None:
-                line.socket.send(frame, AT_ONCE)
+                send_frame(line.socket, frame, AT_ONCE)
             else:
                 line.waiting.append(frame)
         except zmq.ZMQError:  # nobody there, or a name that is none

@@ -28,14 +28,14 @@ class Log:
         self._told: dict[str, tuple[float, int]] = {}
 
     def event(self, name: str, level: str = "info", **facts: object) -> None:
-        """Something happened."""
+        """Something happened; a fact that nobody knows is None: null in JSON, else left out."""
         if LEVELS[level] < self._level:
             return
         if self._form == "json":
             head = {"time": stamp(), "level": level, "node": self._node, "event": name}
             line = json.dumps(head | facts, default=str)
         else:
-            words = " ".join(f"{key}={value}" for key, value in facts.items())
+            words = " ".join(f"{key}={value}" for key, value in facts.items() if value is not None)
             line = f"{stamp()} {level:<7} {self._node} {name.replace('_', ' ')} {words}".rstrip()
             line = line.replace(
                 "\n", "\n    "

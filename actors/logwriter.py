@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from actors.actor import Socket, tell
+from actors.actor import TICK_MS, tell
 from actors.log import Log
-from actors.sockets import INPROC_LOGWRITER, Context, local_router
+from actors.sockets import INPROC_LOGWRITER, Context, Socket, local_router
 from messages import localcodec
 from messages.local import Space, WriteLog, Written
 from storage.environment import DiskFull
@@ -51,6 +51,10 @@ class LogWriterActor:
 
     def flush(self) -> None:
         """Every write was answered when it was done."""
+
+    def wait_ms_max(self) -> int:
+        """Until the next tick."""
+        return TICK_MS
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

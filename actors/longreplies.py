@@ -2,7 +2,7 @@
 
 import zmq
 
-from actors.actor import Socket
+from actors.sockets import Socket
 from kv.longanswers import LONG_BYTES, Unsent, bytes_of
 from messages.client import Values
 

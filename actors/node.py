@@ -78,6 +78,7 @@ class Node:
         actors = [
             Actor(name, make, tick_s, self._events.put) for name, make, tick_s in self._parts()
         ]
+        self._tell_start()
         for actor in actors:
             actor.start()
         ended = self._events.get()
@@ -90,19 +91,34 @@ class Node:
         self._context.destroy(linger=0)
         self._state.close()
         self._opened.close()
+        if code == CLEAN:
+            self._log.event("stopped")
         return code
 
+    def _tell_start(self) -> None:
+        _, base, entries, applied = self._saved
+        self._log.event(
+            "starting",
+            client=self._address.client,
+            peer=self._address.peer,
+            data=Path(self._opened.log.path()).parent,
+            pid=os.getpid(),
+            applied=applied,
+            last=base.last_included_index + len(entries),
+        )
+
     def _exit_code(self, actors: list[Actor]) -> int:
-        code = CLEAN
-        for actor in actors:
-            if isinstance(actor.failure, PortRefused):
-                self._log.event("refused", "error", reason=actor.failure)
-                code = REFUSED
-            elif actor.failure is not None:
-                trace = "".join(traceback.format_exception(actor.failure))
-                self._log.event("actor_failed", "error", actor=actor.name, trace=trace)
-                code = code or FAILED
-        return code
+        """Tell what failed; where both ports are refused, one sentence is enough, and the last."""
+        failures = {actor.name: actor.failure for actor in actors if actor.failure is not None}
+        refusals = [found for found in failures.values() if isinstance(found, PortRefused)]
+        for name, failure in failures.items():
+            if failure not in refusals:
+                trace = "".join(traceback.format_exception(failure))
+                self._log.event("actor_failed", "error", actor=name, trace=trace)
+        if refusals:
+            self._log.event("refused", "error", reason=refusals[0])
+            return REFUSED
+        return FAILED if failures else CLEAN
 
     def _load(self) -> Saved:
         """What to start from; a new member remembers its first membership for good (D12)."""

@@ -7,8 +7,8 @@ the time. Who speaks the protocol has so little on its way that it never comes t
 hit with others it connects again and asks again.
 """
 
-from actors.actor import DRAIN_BYTES_MAX, MESSAGE_BYTES, Socket
-from actors.sockets import Context, listener, tcp_router
+from actors.actor import DRAIN_BYTES_MAX, MESSAGE_BYTES
+from actors.sockets import Context, Socket, listener, tcp_router
 
 
 class Port:

@@ -2,10 +2,17 @@
 
 from collections.abc import Callable
 
-from actors.actor import Socket, tell
+from actors.actor import TICK_MS, tell
 from actors.log import Log
 from actors.peers import Peers
-from actors.sockets import INPROC_KVSERVER, INPROC_LOGWRITER, Context, local_dealer, local_router
+from actors.sockets import (
+    INPROC_KVSERVER,
+    INPROC_LOGWRITER,
+    Context,
+    Socket,
+    local_dealer,
+    local_router,
+)
 from messages import localcodec
 from messages.local import ToServer
 from messages.raft import Message
@@ -54,6 +61,10 @@ class RaftActor:
             self._to_server.clear()
         return self._peers.port.end_turn()
 
+    def wait_ms_max(self) -> int:
+        """Until the next tick."""
+        return TICK_MS
+
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""
         return True
@@ -81,9 +92,12 @@ class RaftActor:
         lost = self._peers.send(messages) if messages else set()
         for peer in lost:
             unreachable(self._driver.raft, peer)
-        self._tell_of_lines(lost)
+        if lost or self._lost:
+            self._tell_of_lines({message.target for message in messages}, lost)
 
-    def _tell_of_lines(self, lost: set[int]) -> None:
-        for peer in lost - self._lost:
+    def _tell_of_lines(self, tried: set[int], lost: set[int]) -> None:
+        for peer in sorted(lost - self._lost):
             self._log.event("peer_unreachable", peer=peer)
-        self._lost = lost or self._lost
+        for peer in sorted(self._lost & tried - lost):
+            self._log.event("peer_reachable", peer=peer)
+        self._lost = self._lost - tried | lost

@@ -5,11 +5,19 @@ What each default would do, as measured, is in docs/decisions/0003-sockets.md.
 
 import os
 import socket as tcp
+from collections.abc import Callable
+from typing import cast
 
 import zmq
+from zmq.backend import Socket as Plain
 
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
+
+# What zmq.Socket wraps. The wrappers took a third of a turn: a round trip of two frames between two
+# actors costs 6.6 us of CPU through them, so 1 us.
+receive_frame, send_frame = Plain.recv, Plain.send
+option_of = cast("Callable[[Socket, int], int]", Plain.get)
 
 INPROC_KVSERVER = "inproc://raft"
 INPROC_LOGWRITER = "inproc://logwriter"
@@ -65,10 +73,14 @@ def local_dealer(context: Context, endpoint: str, name: bytes) -> Socket:
 
 def listener(host: str, port: int) -> tcp.socket:
     """A port of ours; PortRefused if it cannot be opened."""
+    opened = tcp.socket()
     try:
-        opened = tcp.create_server((tcp.gethostbyname(host), port), backlog=BACKLOG)
+        opened.setsockopt(tcp.SOL_SOCKET, tcp.SO_REUSEADDR, 1)
+        opened.bind((host, port))
+        opened.listen(BACKLOG)
     except OSError as error:
-        raise PortRefused(f"cannot listen at {host}:{port}: {error}") from error
+        opened.close()
+        raise PortRefused(f"cannot listen at {host}:{port}: {error.strerror}") from error
     opened.settimeout(0)  # who is to be accepted may be gone again
     return opened
 

@@ -7,9 +7,9 @@ and installs what comes from the leader.
 from collections.abc import Callable
 from typing import Any
 
-from actors.actor import Socket, tell
+from actors.actor import TICK_MS, tell
 from actors.log import Log
-from actors.sockets import INPROC_STATEWRITER, Context, local_router
+from actors.sockets import INPROC_STATEWRITER, Context, Socket, local_router
 from messages import localcodec
 from messages.local import (
     ChunkRead,
@@ -64,6 +64,10 @@ class StateWriterActor:
 
     def flush(self) -> None:
         """Every wish was answered when it was done."""
+
+    def wait_ms_max(self) -> int:
+        """Until the next tick."""
+        return TICK_MS
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

@@ -7,8 +7,8 @@ connections of garbage, measured), with one they end in the handshake.
 
 from collections.abc import Callable
 
-from actors.actor import Socket, send
-from actors.sockets import ZAP_DOMAIN, ZAP_ENDPOINT, Context, local_router
+from actors.actor import TICK_MS, send
+from actors.sockets import ZAP_DOMAIN, ZAP_ENDPOINT, Context, Socket, local_router
 
 VERSION = b"1.0"
 OK, REFUSED = b"200", b"400"
@@ -29,6 +29,10 @@ class ZapActor:
 
     def flush(self) -> None:
         """Every question was answered when it came."""
+
+    def wait_ms_max(self) -> int:
+        """Until the next tick."""
+        return TICK_MS
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

@@ -9,8 +9,8 @@ class Why(Enum):
 
     OVERLOADED = "the cluster has more to do than it can take"
     DISK_FULL = "the leader's disk is full"
-    TOO_LARGE = "the key or the value is larger than the cluster takes"
-    UNAVAILABLE = "no server answered in time"
+    TOO_LARGE = "larger than the cluster takes"
+    UNAVAILABLE = "no leader answered in time"
     SESSION_EXPIRED = "the session was idle for too long and is forgotten"
     BAD_VERSION = "the servers speak another version of the protocol"
     QUEUE_FULL = "too many calls of this clerk wait already"

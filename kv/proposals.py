@@ -17,6 +17,12 @@ What threads, sockets and disks do for a wave is shared by all in it: from 64 cl
 writes again. But a distant majority or a slow disk must not hold up what is new.
 """
 
+HOLD_MS_MAX = 2
+"""Who was just answered asks again at once: so long a wave waits for half as many as that.
+
+It makes waves of those who ask without a pause a tenth larger, and holds up a lone one never.
+"""
+
 
 class Waiting(NamedTuple):
     """A frame whose answer is due, to whom, and what a refusal of it must name."""
@@ -48,10 +54,22 @@ class Proposals:
         self._placed: dict[int, Placed] = {}
         self.bytes_waiting = 0
         self._frames_of: dict[bytes, int] = {}
+        self.is_holding = False  # a wave waits for those who were just answered
+        self._left_ms = 0  # when the last wave left
+        self._left_frames = 0
+        self._settled_ms = 0  # when it was settled
+        self._is_settled = True
 
-    def may_leave(self, since_last_ms: int) -> bool:
+    def may_leave(self, now_ms: int) -> bool:
         """Whether the next wave may leave: the last one is settled, or it takes too long."""
-        return not (self._unplaced or self._placed) or since_last_ms >= WAVE_MS_MAX
+        self.is_holding = False
+        if self._unplaced or self._placed:
+            return now_ms - self._left_ms >= WAVE_MS_MAX
+        if not self._is_settled:
+            self._is_settled, self._settled_ms = True, now_ms
+        few = 0 < 2 * len(self._gathered) < self._left_frames
+        self.is_holding = few and now_ms - self._settled_ms < HOLD_MS_MAX
+        return not self.is_holding
 
     def has_room(self, client: bytes, size: int) -> bool:
         """Whether one more frame may wait; beyond either bound the clerk is told to back off.
@@ -67,9 +85,12 @@ class Proposals:
         self._frames_of[waiting.client] = self._frames_of.get(waiting.client, 0) + 1
         self._gathered.append((waiting, frame))
 
-    def batches(self) -> Iterator[Gathered]:
+    def batches(self, now_ms: int) -> Iterator[Gathered]:
         """What was gathered, in as few batches as their bounds allow."""
         gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._left_ms, self._left_frames = now_ms, len(gathered)
+            self._is_settled = False
         batch: Gathered = []
         size = 0
         for waiting, frame in gathered:

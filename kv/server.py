@@ -149,6 +149,11 @@ class Server:
         return Backlog(writes, reads, len(self._parked), len(self._status_asked))
 
     @property
+    def is_holding(self) -> bool:
+        """Whether a wave waits for more, but not as long as until the next tick."""
+        return self._proposals.is_holding
+
+    @property
     def leader_endpoint(self) -> str:
         """Where clerks find the leader, or nothing."""
         return self._about.endpoints.get(self._role.leader_id, "")
@@ -177,8 +182,8 @@ class Server:
     def turn(self, now_ms: int) -> Outgoing:
         """Everything to be sent now; call it after all that waited was handed in."""
         self._now_ms = now_ms
-        if self._proposals.may_leave(now_ms - self._stamped_ms):
-            for batch in self._proposals.batches():
+        if self._proposals.may_leave(now_ms):
+            for batch in self._proposals.batches(now_ms):
                 self._propose(batch)
         if self._reads.may_leave(now_ms):
             self._ask_reads()

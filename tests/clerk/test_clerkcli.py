@@ -76,8 +76,19 @@ def test_a_value_without_end_is_refused(run, monkeypatch):
     stdin(monkeypatch, b"x" * 3_000_000)
     code, _, complaint = run("put", "cli-endless", "-")
     assert code == NOT_APPLIED
-    assert b"larger than the cluster takes" in complaint
+    assert b"the value is larger than the cluster takes" in complaint
     assert len(sys.stdin.buffer.read()) > 1_000_000
+
+
+def test_a_missing_package_is_one_sentence():
+    """Who runs it from a clone, with a Python that has nothing, is told what to do."""
+    command = [sys.executable, "-S", "-m", "actors.clerk", "get", "key"]
+    found = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert found.returncode != 0
+    assert len(found.stderr.splitlines()) == 1
+    assert "needs the package" in found.stderr
 
 
 def test_status_shows_every_node(run, cluster):

@@ -1,7 +1,7 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
 from kv.longanswers import ANSWER_BYTES_MAX, UNSENT_BYTES_MAX_OF_ALL, bytes_of
-from kv.proposals import WAVE_MS_MAX, Proposals, Waiting
+from kv.proposals import HOLD_MS_MAX, WAVE_MS_MAX, Proposals, Waiting
 from kv.server import PARKED_MAX, PARKED_MS_MAX, UNTOLD_BYTES_MAX, UNTOLD_MS_MAX, Limits
 from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch, encode_batch
 from messages.client import (
@@ -114,6 +114,42 @@ def test_a_wave_that_takes_long_does_not_hold_up_the_next(node):
     assert frames_proposed(node) == [1, 1]
 
 
+def test_a_wave_waits_a_moment_for_half_of_who_was_answered(node):
+    """They ask again at once; to leave with the first of them would make a wave for it alone."""
+    sessions = [node.session(bytes([at])) for at in range(4)]
+    for number, session in enumerate(sessions):
+        node.server.on_frame(bytes([number]), encode(put(session, 1)))
+    node.turn()
+    node.place()
+    node.commit()
+
+    node.says(b"0", put(sessions[0], 2))
+    assert (frames_proposed(node), node.server.is_holding) == ([], True)
+    node.says(b"1", put(sessions[1], 2))
+    assert (frames_proposed(node), node.server.is_holding) == ([2], False)
+
+    node.place()
+    node.commit()
+    node.says(b"0", put(sessions[0], 3))
+    assert frames_proposed(node) == [1]
+
+
+def test_a_wave_does_not_wait_long_for_more(node):
+    """Who was answered may have nothing more to ask."""
+    sessions = [node.session(bytes([at])) for at in range(4)]
+    for number, session in enumerate(sessions):
+        node.server.on_frame(bytes([number]), encode(put(session, 1)))
+    node.turn()
+    node.place()
+    node.commit()
+
+    node.says(b"0", put(sessions[0], 2))
+    node.now_ms += HOLD_MS_MAX
+    node.turn()
+
+    assert (frames_proposed(node), node.server.is_holding) == ([1], False)
+
+
 def test_reads_leave_in_waves_too(node):
     """Decision 0004: one question for all that came while the last one was not answered."""
     node.says(b"clerk", get(1, b"k"))
@@ -159,7 +195,7 @@ def test_a_batch_holds_no_more_frames_than_its_bound():
     for number in range(FRAMES_MAX + 1):
         proposals.gather(Waiting(b"clerk", 1, number, 1), b"")
 
-    assert [len(batch) for batch in proposals.batches()] == [FRAMES_MAX, 1]
+    assert [len(batch) for batch in proposals.batches(0)] == [FRAMES_MAX, 1]
 
 
 def test_a_follower_names_the_leader(follower):

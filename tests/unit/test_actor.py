@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import zmq
 
 from actors import actor
-from actors.actor import MESSAGE_BYTES, Actor, drain
+from actors.actor import MESSAGE_BYTES, TICK_MS, Actor, drain
 
 TICK_S = 0.01
 
@@ -30,6 +30,9 @@ class Listener:
     def flush(self):
         """Write it down."""
         self.said.append("flush")
+
+    def wait_ms_max(self):
+        return TICK_MS
 
     def is_done(self):
         """Everything was heard."""
