@@ -127,18 +127,22 @@ class Lines:
             self.router.on_unreachable(line.endpoint, now)
 
     def _receive(self, line: Line, now: float) -> int:
-        """Take all that came, up to a bound; what the connection is ready for then."""
+        """Take all that came, up to a bound; what the connection is ready for then.
+
+        Nothing is looked at before: a look at the events is a system call, and mostly one came.
+        """
         for _ in range(DRAIN_MAX):
+            try:
+                frame = receive_frame(line.socket, AT_ONCE)
+            except zmq.Again:
+                return line.events()
+            try:
+                self.router.on_reply(line.endpoint, decode_reply(frame), now)
+            except CodecError:
+                self.bad_replies += 1
             events = line.events()
             if not events & READABLE:
                 return events
-            frame = receive_frame(line.socket, AT_ONCE)
-            try:
-                reply = decode_reply(frame)
-            except CodecError:
-                self.bad_replies += 1
-                continue
-            self.router.on_reply(line.endpoint, reply, now)
         self._behind.append(line.descriptor)
         return line.events()
 

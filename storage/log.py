@@ -24,7 +24,7 @@ CHUNK_ENTRIES_MAX = 1_000
 DELETIONS_MAX = 20_000
 """One write deletes no more compacted entries; the next ones go on."""
 
-DELETIONS_MIN = 256
+DELETIONS_MIN = 32
 """What a write may delete beside twice what it appends: enough to keep up, too little to feel."""
 
 _KEY = Struct(">QQ")
@@ -55,6 +55,14 @@ class Loaded(NamedTuple):
     entries: tuple[Entry, ...]
 
 
+class Marks(NamedTuple):
+    """Where one group's entries lie on disk, and behind which of them the log starts."""
+
+    base_index: int
+    first_index: int  # those up to base_index are yet to be deleted
+    last_index: int
+
+
 class LogStore:
     """The logs of a node; the first write binds it to its thread (LMDB: B1, two would deadlock)."""
 
@@ -62,8 +70,11 @@ class LogStore:
         self._environment = environment
         self._disk = Disk(environment, reserve_bytes)
         self._thread = 0
+        self._marks: dict[int, Marks] = {}  # as of the last commit; a failed one forgets them
         with self._disk.transaction() as txn:
             self._entries = environment.open_db(b"entries", txn)
+            cursor = txn.cursor(self._entries)
+            self._last_group = _KEY.unpack(cursor.key())[0] if cursor.last() else 0
 
     def load(self, group: int) -> Loaded:
         """What was last written; StorageRefused where it is damaged or has a gap (D6, D10)."""
@@ -103,13 +114,15 @@ class LogStore:
         if any(entry.kind == COMMAND for write in writes for entry in write.entries):
             self._disk.check_space()
         self._check_thread()
+        known, self._marks = self._marks, {}
         with self._disk.transaction() as txn:
-            for write in writes:
-                self._write(txn, write)
+            written = {write.group: self._write(txn, write, known) for write in writes}
+        self._marks = known | written
 
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
         """Start the group's log anew behind an installed snapshot (Figure 13, step 7)."""
         self._check_thread()
+        self._marks.pop(group, None)
         with self._disk.transaction() as txn:
             cursor = txn.cursor(self._entries)
             if _is_alone(cursor, group):
@@ -122,15 +135,51 @@ class LogStore:
         """What was read so far counts no longer as this process's memory."""
         self._disk.let_pages_go()
 
-    def _write(self, txn: "lmdb.Transaction[bytes]", write: LogWrite) -> None:
+    def _write(
+        self, txn: "lmdb.Transaction[bytes]", write: LogWrite, known: dict[int, Marks]
+    ) -> Marks:
+        """A write that only appends, as nearly all do, is two calls of LMDB.
+
+        Each lets go of the interpreter, and waits for it again behind the threads that are busy.
+        """
         group, hard_state, base, first_index, entries = write
+        marks = known.get(group) or self._find(txn, group)
         _put_root(txn, group, hard_state, base)
+        if base is not None:
+            marks = marks._replace(base_index=base.last_included_index)
+        last_index = max(marks.base_index, marks.last_index)
+        assert first_index <= last_index + 1, "a log with a gap"
+        if first_index <= marks.last_index:
+            _delete_from(txn.cursor(self._entries), group, first_index)
+        if entries:
+            self._append(txn.cursor(self._entries), group, first_index, entries)
+        if marks.first_index <= marks.base_index:
+            deletions = min(DELETIONS_MAX, DELETIONS_MIN + 2 * len(entries))
+            _delete_until(txn.cursor(self._entries), group, marks.base_index, deletions)
+            return self._find(txn, group)
+        return marks._replace(last_index=first_index + len(entries) - 1)
+
+    def _find(self, txn: "lmdb.Transaction[bytes]", group: int) -> Marks:
         base_index = _base_index(txn, group)
         cursor = txn.cursor(self._entries)
-        _delete_from(cursor, group, first_index)
-        _append(cursor, group, base_index, first_index, entries)
-        deletions = min(DELETIONS_MAX, DELETIONS_MIN + 2 * len(entries))
-        _delete_until(cursor, group, base_index, deletions)
+        own = _KEY.pack(group, 0)
+        if not cursor.set_range(own) or not cursor.key().startswith(own[:8]):
+            return Marks(base_index, base_index + 1, base_index)
+        _, first_index = _KEY.unpack(cursor.key())
+        is_end = not cursor.set_range(_KEY.pack(group + 1, 0))
+        _ = cursor.last() if is_end else cursor.prev()
+        return Marks(base_index, first_index, _KEY.unpack(cursor.key())[1])
+
+    def _append(
+        self, cursor: "lmdb.Cursor[bytes]", group: int, first_index: int, entries: Sequence[Entry]
+    ) -> None:
+        is_end = group >= self._last_group  # else another group lies behind
+        self._last_group = max(group, self._last_group)
+        for start in range(0, len(entries), CHUNK_ENTRIES_MAX):
+            chunk = entries[start : start + CHUNK_ENTRIES_MAX]
+            rows = list(_encode_entries(group, first_index + start, chunk))
+            consumed, added = cursor.putmulti(rows, append=is_end)
+            assert consumed == added == len(rows), "LMDB skipped an entry"
 
     def _check_thread(self) -> None:
         self._thread = self._thread or get_ident()
@@ -173,27 +222,6 @@ def _delete_until(cursor: "lmdb.Cursor[bytes]", group: int, last: int, deletions
     while deletions and b"" < cursor.key() <= end:
         cursor.delete()
         deletions -= 1
-
-
-def _append(
-    cursor: "lmdb.Cursor[bytes]",
-    group: int,
-    base_index: int,
-    first_index: int,
-    entries: Sequence[Entry],
-) -> None:
-    first = _KEY.pack(group, first_index)
-    is_end = not cursor.set_range(first)  # else another group lies behind
-    found = cursor.last() if is_end else cursor.prev()
-    before = _KEY.unpack(cursor.key()) if found else (group, 0)
-    last_index = before[1] if before[0] == group else 0
-    assert first_index <= max(last_index, base_index) + 1, "a log with a gap"
-
-    for start in range(0, len(entries), CHUNK_ENTRIES_MAX):
-        chunk = entries[start : start + CHUNK_ENTRIES_MAX]
-        rows = list(_encode_entries(group, first_index + start, chunk))
-        consumed, added = cursor.putmulti(rows, append=is_end)
-        assert consumed == added == len(rows), "LMDB skipped an entry"
 
 
 def _encode_entries(
