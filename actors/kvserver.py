@@ -13,9 +13,12 @@ from kv.longanswers import LONG_BYTES
 from messages import localcodec
 from messages.client import Values
 from messages.clientcodec import REQUEST_BYTES_MAX, encode
-from messages.local import RoleIs
+from messages.local import ProposalRefused, Propose, RoleIs
 
 KVSERVER = b"kvserver"
+
+ENDS_WAVE = (RoleIs, ProposalRefused)
+"""After these a wave on its way may never come back."""
 
 
 class KVServerActor:
@@ -31,6 +34,7 @@ class KVServerActor:
     ) -> None:
         self._keeper = keeper
         self._server = keeper.server
+        self._counters = keeper.server.counters
         self._log = log
         self._stop_s_max = stop_s_max
         self._stop_by: float | None = None
@@ -57,8 +61,13 @@ class KVServerActor:
 
     def flush(self) -> bool:
         """Send what this turn has led to."""
-        to_raft, to_writer, replies = self._keeper.turn(time.monotonic_ns() // 1_000_000)
+        now = time.monotonic_ns()
+        if self._counters.heard or self._counters.waiting:
+            self._counters.on_flush(now)
+        to_raft, to_writer, replies = self._keeper.turn(now // 1_000_000)
         if to_raft:
+            if Propose in map(type, to_raft):
+                self._counters.on_left(now)
             tell(self._raft, [localcodec.encode(to_raft)])
         if to_writer:
             tell(self._writer, [localcodec.encode(to_writer)])
@@ -69,6 +78,7 @@ class KVServerActor:
                 self._long_replies.send(router, client, reply, frame)
             else:
                 send(router, [client, frame])
+        self._counters.on_end(time.monotonic_ns())
         return self._port.end_turn()
 
     def wait_ms_max(self) -> int:
@@ -90,6 +100,10 @@ class KVServerActor:
         self._writer.close()
 
     def _on_client(self, frames: list[bytes]) -> None:
+        counters = self._counters
+        if not counters.heard:
+            counters.on_first_frame(time.monotonic_ns())
+        counters.heard += 1
         self._port.hear(frames)
         if len(frames) == 2:
             self._server.on_frame(frames[0], frames[1])
@@ -97,12 +111,20 @@ class KVServerActor:
             self._server.bad_frames += 1
 
     def _on_raft(self, frames: list[bytes]) -> None:
+        began = time.monotonic_ns()
+        self._counters.on_word(began)
+        applied_index = self._server.machine.applied_index
         for message in localcodec.decode(frames[-1]):
+            if isinstance(message, ENDS_WAVE):
+                self._counters.abandon()
             if isinstance(message, RoleIs):
                 role, leader, term = message
                 self._log.event("became", role=role, leader=leader or None, term=term)
             self._keeper.on_raft(message)
+        if self._counters.left_at and self._server.machine.applied_index > applied_index:
+            self._counters.on_applied(began, time.monotonic_ns())
 
     def _on_state_writer(self, frames: list[bytes]) -> None:
+        self._counters.on_word(time.monotonic_ns())
         for message in localcodec.decode(frames[-1]):
             self._keeper.on_state_writer(message)

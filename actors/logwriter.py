@@ -85,7 +85,10 @@ class LogWriterActor:
         took = self._clock() - began
         if took > SLOW_S:
             self._log.event("slow_disk", "warning", write_ms=round(took * 1000))
-        tell(self._socket, [self._raft, localcodec.encode([Written(message.number)])])
+        tell(
+            self._socket,
+            [self._raft, localcodec.encode([Written(message.number, int(took * 1e9))])],
+        )
 
     def _execute(self, message: WriteLog) -> None:
         _, hard_state, snapshot, base, first_index, entries = message

@@ -23,9 +23,10 @@ from actors.raft import RaftActor
 from actors.sockets import Context, PortRefused
 from actors.statewriter import StateWriterActor
 from actors.zap import ZapActor
+from kv.about import About, Limits
 from kv.keeper import FlushAt, Keeper, load_machine
 from kv.machine import Machine
-from kv.server import About, Limits, Server
+from kv.server import Server
 from messages.raft import HardState, Membership, Snapshot
 from raft.core import start
 from raft.driver import Driver

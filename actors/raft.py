@@ -1,5 +1,6 @@
 """The Raft actor: one loop for peers, the KVServer's wishes and the LogWriter's answers."""
 
+import time
 from collections.abc import Callable
 
 from actors.actor import TICK_MS, tell
@@ -14,10 +15,11 @@ from actors.sockets import (
     local_router,
 )
 from messages import localcodec
-from messages.local import ToServer
+from messages.local import ToServer, Written
 from messages.raft import Message
 from raft.core import unreachable
 from raft.driver import Driver
+from raft.state import Role
 
 KVSERVER = b"kvserver"
 
@@ -27,6 +29,7 @@ class RaftActor:
 
     def __init__(self, context: Context, driver: Driver, peers: Peers, log: Log) -> None:
         self._driver = driver
+        self._counters = driver.counters
         self._peers = peers
         self._log = log
         self._server = local_router(context, INPROC_KVSERVER)
@@ -38,7 +41,7 @@ class RaftActor:
     def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
         """Peers first: what was agreed comes before what is new."""
         return {
-            self._writer: self._on_local,
+            self._writer: self._on_writer,
             self._peers.port.router: self._on_peers,
             self._server: self._on_server,
         }
@@ -59,6 +62,11 @@ class RaftActor:
         if self._to_server and self._has_server:
             tell(self._server, [KVSERVER, localcodec.encode(self._to_server)])
             self._to_server.clear()
+        now, raft = time.monotonic_ns(), self._driver.raft
+        if to_writer:
+            self._counters.on_handed(now, len(to_writer[0].entries))
+        last_index = raft.log.last_index if raft.role is Role.LEADER else 0
+        self._counters.on_end(now, last_index, raft.handed_index)
         return self._peers.port.end_turn()
 
     def wait_ms_max(self) -> int:
@@ -75,15 +83,22 @@ class RaftActor:
         self._server.close()
         self._writer.close()
 
-    def _on_local(self, frames: list[bytes]) -> None:
+    def _on_writer(self, frames: list[bytes]) -> None:
+        now = time.monotonic_ns()
+        self._counters.on_word(now)
         for message in localcodec.decode(frames[-1]):
+            if isinstance(message, Written):
+                self._counters.on_written(now, message.took_ns)
             self._driver.on_local(message)
 
     def _on_server(self, frames: list[bytes]) -> None:
+        self._counters.on_word(time.monotonic_ns())
         self._has_server = True
-        self._on_local(frames)
+        for message in localcodec.decode(frames[-1]):
+            self._driver.on_local(message)
 
     def _on_peers(self, frames: list[bytes]) -> None:
+        self._counters.on_word(time.monotonic_ns())
         for message in self._peers.receive(frames):
             self._driver.on_peer(message)
 

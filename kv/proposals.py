@@ -23,6 +23,13 @@ HOLD_MS_MAX = 2
 It makes waves of those who ask without a pause a tenth larger, and holds up a lone one never.
 """
 
+WAVE_BYTES_MAX = 4 * 1024 * 1024
+"""On their way at a time; what is more waits for its turn, unless it is a single frame.
+
+An actor handles what waits in one turn and hears nobody meanwhile: 64 MiB at once kept leaders from
+sending heartbeats for longer than an election timeout, again and again.
+"""
+
 
 class Waiting(NamedTuple):
     """A frame whose answer is due, to whom, and what a refusal of it must name."""
@@ -71,6 +78,11 @@ class Proposals:
         self.is_holding = few and now_ms - self._settled_ms < HOLD_MS_MAX
         return not self.is_holding
 
+    @property
+    def gathered(self) -> int:
+        """Frames that wait for the next wave."""
+        return len(self._gathered)
+
     def has_room(self, client: bytes, size: int) -> bool:
         """Whether one more frame may wait; beyond either bound the clerk is told to back off.
 
@@ -86,14 +98,14 @@ class Proposals:
         self._gathered.append((waiting, frame))
 
     def batches(self, now_ms: int) -> Iterator[Gathered]:
-        """What was gathered, in as few batches as their bounds allow."""
-        gathered, self._gathered = self._gathered, []
-        if gathered:
-            self._left_ms, self._left_frames = now_ms, len(gathered)
+        """The next wave, in as few batches as their bounds allow."""
+        wave = self._next_wave()
+        if wave:
+            self._left_ms, self._left_frames = now_ms, len(wave)
             self._is_settled = False
         batch: Gathered = []
         size = 0
-        for waiting, frame in gathered:
+        for waiting, frame in wave:
             if batch and (size + waiting.size > BATCH_BYTES_MAX or len(batch) == FRAMES_MAX):
                 yield batch
                 batch, size = [], 0
@@ -135,6 +147,22 @@ class Proposals:
         self._unplaced.clear()
         self._placed.clear()
         return self._settled((*unplaced, *placed))
+
+    def _next_wave(self) -> Gathered:
+        """Of what was gathered as much, from the first on, as may be on its way."""
+        if self.bytes_waiting <= WAVE_BYTES_MAX:
+            wave, self._gathered = self._gathered, []
+            return wave
+        is_first = not (self._unplaced or self._placed)
+        size = self.bytes_waiting - sum(waiting.size for waiting, _ in self._gathered)
+        count = 0
+        for waiting, _ in self._gathered:
+            size += waiting.size
+            if size > WAVE_BYTES_MAX and (count or not is_first):
+                break
+            count += 1
+        wave, self._gathered = self._gathered[:count], self._gathered[count:]
+        return wave
 
     def _settled(self, frames: tuple[Waiting, ...]) -> tuple[Waiting, ...]:
         for waiting in frames:

@@ -20,6 +20,7 @@ from messages.client import (
     VERSION,
     ClientReply,
     ClientRequest,
+    Counters,
     Hello,
     Operation,
     Reason,
@@ -37,7 +38,7 @@ CALLS_MAX = 65_536
 BOUNDS = Bounds(
     calls_max=CALLS_MAX,
     bytes_max=256 * 1024 * 1024,
-    window_bytes=4 * 1024 * 1024,
+    window_bytes=1024 * 1024,  # of every clerk at a time: a server takes 64 MiB, then hangs up
 )
 
 ELSEWHERE = {Reason.NOT_LEADER, Reason.UNSEATED, Reason.STOPPING}
@@ -223,7 +224,7 @@ class Router:
         else:
             self._target.on_answer(self._now)  # a part of a long one is no sign to ask for more
 
-    def on_status(self, _: str, __: Status) -> None:
+    def on_status(self, _: str, __: Status | Counters) -> None:
         """Asked for by nobody here."""
 
     def on_refused(self, endpoint: str, reply: Refused) -> None:
@@ -281,5 +282,6 @@ HANDLERS: dict[type, Callable[[Router, str, Any], None]] = {
     Wrote: Router.on_wrote,
     Values: Router.on_values,
     Status: Router.on_status,
+    Counters: Router.on_status,
     Refused: Router.on_refused,
 }

@@ -8,6 +8,8 @@ their reads, as one question. Nothing here knows a socket, a clock or a thread.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kv.about import About, Limits, status, welcome
+from kv.counters import ServerCounters
 from kv.longanswers import ANSWER_BYTES_MAX, LONG_BYTES, Found, Unsent, bytes_of, parts
 from kv.machine import Machine
 from kv.proposals import Gathered, Proposals, Waiting
@@ -17,6 +19,7 @@ from messages.client import (
     LEASE,
     STALE,
     VERSION,
+    AskCounters,
     AskStatus,
     ClientReply,
     Hello,
@@ -24,9 +27,7 @@ from messages.client import (
     Reads,
     Reason,
     Refused,
-    Status,
     Values,
-    Welcome,
     Writes,
 )
 from messages.clientcodec import decode_request
@@ -67,26 +68,6 @@ PARKED_MS_MAX = 1_000
 """For no longer than this: then they are told that nobody is known."""
 
 
-class Limits(NamedTuple):
-    """What this node takes; all of it from the config, each refused when passed."""
-
-    key_bytes_max: int
-    value_bytes_max: int
-    pending_bytes_max: int  # frames whose answers are due: OVERLOADED
-    client_frames_max: int  # of one connection, with answers due: OVERLOADED
-    reads_max: int  # read frames waiting: OVERLOADED
-
-
-class About(NamedTuple):
-    """Who this node is, to clerks."""
-
-    cluster: str
-    node: int
-    name: str
-    pid: int
-    endpoints: dict[int, str]  # node id -> client endpoint
-
-
 class Backlog(NamedTuple):
     """What is owed to clerks; each has its bound, and all come to nothing when all is answered."""
 
@@ -120,6 +101,7 @@ class Server:
         """`committed` is what the log said of itself when the node started (R3)."""
         self.machine = machine
         self.unsent = Unsent()
+        self.counters = ServerCounters()
         self.bad_frames = 0
         self._about = about
         self._limits = limits
@@ -130,7 +112,7 @@ class Server:
         self._has_space = True
         self._number = 0  # of the last proposal or read context
         self._parked: list[tuple[int, bytes, int, int]] = []  # since when, client, what to refuse
-        self._status_asked: list[tuple[bytes, int]] = []
+        self._status_asked: list[tuple[bytes, AskStatus | AskCounters]] = []
         self._stamped_ms = 0
         self._untold = Untold(0, 0)
         self._told_ms = 0
@@ -185,14 +167,13 @@ class Server:
         if self._proposals.may_leave(now_ms):
             for batch in self._proposals.batches(now_ms):
                 self._propose(batch)
-        if self._reads.may_leave(now_ms):
-            self._ask_reads()
-        for client, request in self._reads.answerable(self.machine.applied_index):
-            self._look_up(client, request)
+        if self._reads.waiting:
+            self._turn_reads()
         while self._parked and self._parked[0][0] <= now_ms - PARKED_MS_MAX:
             _, client, session, number = self._parked.pop(0)
             self._refuse(client, session, number, Reason.NOT_LEADER)
         self._tell_applied()
+        self.counters.waiting = self._proposals.gathered
         done, self._outgoing = self._outgoing, Outgoing([], [])
         return done
 
@@ -229,21 +210,16 @@ class Server:
         else:
             self._reads.gather(Reader(client, request), lease=request.level == LEASE)
 
-    def _on_question(self, client: bytes, request: Hello | AskStatus) -> None:
-        if isinstance(request, AskStatus):
+    def _on_question(self, client: bytes, request: Hello | AskStatus | AskCounters) -> None:
+        if not isinstance(request, Hello):
             if not self._status_asked:
                 self._outgoing.to_raft.append(AskMarks())
-            self._status_asked.append((client, request.request_id))
+            self._status_asked.append((client, request))
         elif request.version != VERSION:
             self._refuse(client, 0, request.request_id, Reason.BAD_VERSION)
         else:
-            self._reply(client, self._welcome(request.request_id))
-
-    def _welcome(self, request_id: int) -> Welcome:
-        cluster, node, *_ = self._about
-        keys_max, values_max, *_ = self._limits
-        leader = self.leader_endpoint
-        return Welcome(request_id, VERSION, cluster, node, leader, keys_max, values_max)
+            leader = self.leader_endpoint
+            self._reply(client, welcome(self._about, self._limits, leader, request.request_id))
 
     def on_proposed(self, message: Proposed) -> None:
         """It has a place in the log; its answers come with that index."""
@@ -293,36 +269,25 @@ class Server:
             self._parked.clear()
 
     def on_marks(self, message: Marks) -> None:
-        """The last part of a status."""
-        for client, request_id in self._status_asked:
-            self._reply(client, self._status(request_id, message))
+        """The last part of a status, and of what was counted."""
+        for client, request in self._status_asked:
+            if isinstance(request, AskStatus):
+                found = status(self._about, self._role, self.machine, message, request.request_id)
+                self._reply(client, found)
+            else:
+                self._reply(client, self.counters.reply(request, self.machine, message))
         self._status_asked.clear()
 
     def on_space(self, message: Space) -> None:
         """A full disk refuses changes; reads go on (O1)."""
         self._has_space = message.is_left
 
-    def _status(self, request_id: int, marks: Marks) -> Status:
-        return Status(
-            request_id=request_id,
-            cluster=self._about.cluster,
-            node=self._about.node,
-            name=self._about.name,
-            role=self._role.role,
-            leader=self._role.leader_id,
-            term=self._role.term,
-            commit_index=marks.commit_index,
-            applied_index=self.machine.applied_index,
-            last_index=marks.last_index,
-            truncated_index=marks.truncated_index,
-            writes=self.machine.operations_executed,
-            pid=self._about.pid,
-        )
-
     def _tell_applied(self) -> None:
         index, size = self._untold
+        if not index:
+            return
         is_due = size >= UNTOLD_BYTES_MAX or self._now_ms - self._told_ms >= UNTOLD_MS_MAX
-        if index and (is_due or self._outgoing.to_raft):
+        if is_due or self._outgoing.to_raft:
             self._outgoing.to_raft.append(Applied(index))
             self._untold = Untold(0, 0)
             self._told_ms = self._now_ms
@@ -335,11 +300,14 @@ class Server:
         payload = encode_batch(Batch(elapsed_ms, tuple(frame for _, frame in batch)))
         self._outgoing.to_raft.append(Propose(self._number, payload))
 
-    def _ask_reads(self) -> None:
-        for lease in (False, True):
-            self._number += 1
-            if self._reads.ask(self._number, self._now_ms, lease=lease):
-                self._outgoing.to_raft.append(AskRead(self._number, lease))
+    def _turn_reads(self) -> None:
+        if self._reads.may_leave(self._now_ms):
+            for lease in (False, True):
+                self._number += 1
+                if self._reads.ask(self._number, self._now_ms, lease=lease):
+                    self._outgoing.to_raft.append(AskRead(self._number, lease))
+        for client, request in self._reads.answerable(self.machine.applied_index):
+            self._look_up(client, request)
 
     def _look_up(self, client: bytes, request: Reads) -> None:
         """All keys at one moment, if that is no more than one answer may be."""

@@ -45,6 +45,6 @@ def decode_batch(payload: bytes) -> Batch:
     elapsed_ms, frames = found
     if type(elapsed_ms) is not int or not 0 <= elapsed_ms <= ELAPSED_MS_MAX:
         raise CodecError("time does not leap")
-    if not all(type(frame) is bytes for frame in frames):
+    if not set(map(type, frames)) <= {bytes}:
         raise CodecError("a frame is not bin")
     return Batch(elapsed_ms, frames)

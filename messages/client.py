@@ -17,6 +17,10 @@ LINEARIZABLE, LEASE, STALE = 0, 1, 2
 """Levels of a read: checked with a majority, trusting the leader's lease, or whatever is here."""
 
 
+Counted = tuple[tuple[str, int], ...]
+"""Counters by name, in no order that means anything."""
+
+
 class Reason:
     """Why a server refuses, on wire: append, never renumber.
 
@@ -141,6 +145,19 @@ class Status(NamedTuple):
     pid: int
 
 
+class AskCounters(NamedTuple):
+    """What has this node counted?"""
+
+    request_id: int
+
+
+class Counters(NamedTuple):
+    """What each counter stands at since the node started; docs/wire.md tells what they count."""
+
+    request_id: int
+    counted: Counted
+
+
 class Refused(NamedTuple):
     """Nothing of that frame was executed or will be, unless the reason is UNSEATED.
 
@@ -162,5 +179,5 @@ KEY_BYTES_LIMIT = 500
 VALUE_BYTES_LIMIT = 1_835_008
 """No configuration allows longer values: one must fit into an entry of the log (codec.py)."""
 
-ClientRequest = Hello | OpenSession | Writes | Reads | AskStatus
-ClientReply = Welcome | SessionOpened | Wrote | Values | Status | Refused
+ClientRequest = Hello | OpenSession | Writes | Reads | AskStatus | AskCounters
+ClientReply = Welcome | SessionOpened | Wrote | Values | Status | Refused | Counters

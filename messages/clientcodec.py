@@ -5,6 +5,7 @@ goes into the log as it came, so apply decodes it again, on every server with th
 """
 
 from collections.abc import Callable
+from itertools import repeat
 from typing import cast, get_type_hints
 
 import msgpack
@@ -14,9 +15,11 @@ from messages.client import (
     KEY_BYTES_LIMIT,
     NOTHING,
     VALUE_BYTES_LIMIT,
+    AskCounters,
     AskStatus,
     ClientReply,
     ClientRequest,
+    Counters,
     Hello,
     OpenSession,
     Operation,
@@ -48,12 +51,14 @@ TAGS: dict[type, int] = {  # on wire and in the log: append, never renumber
     Writes: 3,
     Reads: 4,
     AskStatus: 5,
+    AskCounters: 6,
     Welcome: 65,
     SessionOpened: 66,
     Wrote: 67,
     Values: 68,
     Status: 69,
     Refused: 70,
+    Counters: 71,
 }
 _FIRST_REPLY = 65
 
@@ -134,7 +139,7 @@ def _read_operations(value: object) -> tuple[Operation, ...]:
             raise CodecError("an operation is not [integer, bin, bin]")
         if not (len(key) > 0) == (kind != NOTHING) or len(key) > KEY_BYTES_LIMIT:
             raise CodecError("an empty key, or one over KEY_BYTES_LIMIT")
-    return tuple(map(Operation._make, value))
+    return tuple(map(tuple.__new__, repeat(Operation), value))  # as in codec.py
 
 
 def _read_keys(value: object) -> tuple[bytes, ...]:
@@ -164,6 +169,17 @@ def _read_results(value: object) -> tuple[tuple[int, bytes], ...]:
     return value
 
 
+def _read_counted(value: object) -> tuple[tuple[str, int], ...]:
+    if type(value) is not tuple:
+        raise CodecError("counters are not an array")
+    for raw in value:
+        if type(raw) is not tuple or len(raw) != 2:
+            raise CodecError("a counter is not [text, integer]")
+        _read_text(raw[0])
+        _read_integer(raw[1])
+    return value
+
+
 _READERS: dict[object, Callable[[object], object]] = {
     int: _read_integer,
     str: _read_text,
@@ -171,6 +187,7 @@ _READERS: dict[object, Callable[[object], object]] = {
     tuple[bytes, ...]: _read_keys,
     tuple[bytes | None, ...]: _read_values,
     tuple[tuple[int, bytes], ...]: _read_results,
+    tuple[tuple[str, int], ...]: _read_counted,
 }
 
 _Reader = Callable[[object], object]

@@ -10,6 +10,7 @@ LogWriter -> Raft      Written Space
 
 from typing import NamedTuple
 
+from messages.client import Counted
 from messages.raft import Entry, HardState, InstallSnapshot, Snapshot
 
 
@@ -81,11 +82,12 @@ class AskMarks(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """The marks of this node's log, for status."""
+    """The marks of this node's log, for status, and what its actors counted (raft/counters.py)."""
 
     commit_index: int
     last_index: int
     truncated_index: int
+    counted: Counted = ()
 
 
 class Handover(NamedTuple):
@@ -157,9 +159,10 @@ class WriteLog(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The write of that number is durable."""
+    """The write of that number is durable, and how long that took."""
 
     number: int
+    took_ns: int = 0
 
 
 class Space(NamedTuple):

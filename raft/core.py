@@ -43,7 +43,7 @@ from raft.membership import Action, Change
 from raft.progress import Sending
 from raft.ready import applied, persisted, ready
 from raft.roles import become_follower, follow_nobody
-from raft.state import Config, Proposed, Raft, Refusal, Role, Saved
+from raft.state import LEADER, Config, Proposed, Raft, Refusal, Role, Saved
 
 __all__ = [
     "Action",
@@ -122,11 +122,11 @@ def tick(raft: Raft) -> None:
 @checked
 def propose(raft: Raft, payloads: Sequence[bytes]) -> Proposed | Refusal:
     """Append commands to the leader's log, all or none; that they will commit is not promised."""
-    if raft.role is not Role.LEADER:
+    if raft.role is not LEADER:
         return Refusal.NOT_LEADER
     if raft.transferee:
         return Refusal.TRANSFERRING
-    if any(len(payload) > ENTRY_BYTES_MAX for payload in payloads):
+    if max(map(len, payloads), default=0) > ENTRY_BYTES_MAX:
         return Refusal.TOO_LARGE
     waiting = raft.log.bytes_between(raft.last_applied, raft.log.last_index)
     if waiting and waiting + sum(map(len, payloads)) > raft.config.unapplied_bytes_max:
@@ -149,7 +149,7 @@ def step(raft: Raft, message: Message) -> None:
         return
     if message.source == raft.server_id:
         return  # nobody speaks for us: our own vote and log count when they are durable (D1, D2)
-    if _is_disruptive(raft, message):
+    if isinstance(message, CAMPAIGNS) and _is_disruptive(raft, message):
         return
     if message.term > raft.current_term:
         become_follower(raft, message.term, NOBODY)  # §5.1
@@ -165,6 +165,7 @@ def step(raft: Raft, message: Message) -> None:
     HANDLERS[type(message)](raft, message)
 
 
+CAMPAIGNS = (RequestVote, PreVote)
 FROM_LEADER = (AppendEntries, Heartbeat, InstallSnapshot)
 TO_LEADER = (AppendEntriesReply, HeartbeatReply, InstallSnapshotReply)
 
@@ -186,12 +187,12 @@ HANDLERS: dict[type, Callable[[Raft, Any], None]] = {
 }
 
 
-def _is_disruptive(raft: Raft, message: Message) -> bool:
+def _is_disruptive(raft: Raft, message: RequestVote | PreVote) -> bool:
     """A campaign while a leader is heard, or by a removed server, must not raise terms (M2, M7).
 
     A server that does not know that it was removed campaigns for ever; nobody tells it.
     """
-    if not isinstance(message, RequestVote | PreVote) or message.term < raft.current_term:
+    if message.term < raft.current_term:
         return False
     known = membership.membership_at(raft, raft.commit_index)
     if message.source in known.removed and message.source not in known.outgoing:
@@ -209,13 +210,13 @@ def _answer_stale(raft: Raft, message: Message) -> None:
     """
     if isinstance(message, FROM_LEADER):
         replication.refuse_leader(raft, message.source)
-    elif isinstance(message, RequestVote | PreVote):
+    elif isinstance(message, CAMPAIGNS):
         election.refuse_campaign(raft, message)
 
 
 def _hear_leader(raft: Raft, leader: int) -> None:
     """Follow whoever leads this term (§5.2), and wait anew."""
-    assert raft.role is not Role.LEADER, "two leaders in one term"
+    assert raft.role is not LEADER, "two leaders in one term"
     if raft.role is not Role.FOLLOWER or raft.leader_id != leader:
         become_follower(raft, raft.current_term, leader)
     raft.election_elapsed = 0

@@ -6,6 +6,7 @@ before its log.
 """
 
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any, NamedTuple
 
 from messages.local import (
@@ -37,6 +38,7 @@ from messages.local import (
 )
 from messages.raft import NOBODY, AppendEntries, Heartbeat, Message
 from raft import core, transfer
+from raft.counters import RaftCounters
 from raft.state import Proposed as ProposedAt
 from raft.state import Raft, Ready, Write
 
@@ -54,6 +56,7 @@ class Driver:
 
     def __init__(self, raft: Raft) -> None:
         self.raft = raft
+        self.counters = RaftCounters()
         self._write: Write | None = None  # the one in flight
         self._has_space = True
         self._has_ticked = False
@@ -86,18 +89,21 @@ class Driver:
         A lone client's write costs a third less so. Where a proposal lies, its commit says too;
         how far the commit is, the next append says.
         """
+        kept: list[Message] = []
         for message in done.to_peers:
-            if _only_tells_commit(message):
+            if type(message) is Heartbeat and not message.read_round:
                 self._commits[message.target] = message
-            elif type(message) is AppendEntries:
+                continue
+            if type(message) is AppendEntries:
                 self._commits.pop(message.target, None)
-        done.to_peers[:] = [found for found in done.to_peers if not _only_tells_commit(found)]
+            kept.append(message)
         if self._has_ticked:
-            done.to_peers.extend(self._commits.values())
+            kept += self._commits.values()
             self._commits.clear()
-        elif all(type(found) is Proposed for found in done.to_server):
+        elif set(map(type, done.to_server)) == {Proposed}:
             self._turn.to_server.extend(done.to_server)
             done.to_server.clear()
+        done.to_peers[:] = kept
         self._has_ticked = False
 
     def _do(self, duties: Ready) -> None:
@@ -116,7 +122,7 @@ class Driver:
         to_server += map(ReadChunk, duties.wanted)
         if duties.committed is not None:
             to_server.append(Committed(*duties.committed))
-        to_server += [ReadAt(*found) for found in duties.reads]
+        to_server += starmap(ReadAt, duties.reads)
 
     def on_propose(self, message: Propose) -> None:
         """Append it, or say why not."""
@@ -138,8 +144,8 @@ class Driver:
     def on_ask_marks(self, _: AskMarks) -> None:
         """How far the log is."""
         log = self.raft.log
-        marks = Marks(self.raft.commit_index, log.last_index, log.truncated_index)
-        self._turn.to_server.append(marks)
+        marks = (self.raft.commit_index, log.last_index, log.truncated_index)
+        self._turn.to_server.append(Marks(*marks, self.counters.counted()))
 
     def on_handover(self, message: Handover) -> None:
         """Hand leadership over, if there is anybody."""
@@ -173,10 +179,6 @@ class Driver:
         """Without room proposals are refused; what was agreed, votes and heartbeats go on (O1)."""
         self._has_space = message.is_left
         self._turn.to_server.append(message)
-
-
-def _only_tells_commit(message: Message) -> bool:
-    return type(message) is Heartbeat and not message.read_round
 
 
 def _write_log(write: Write) -> WriteLog:

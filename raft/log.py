@@ -73,6 +73,8 @@ class Log:
     def last_within(self, first: int, last: int, bytes_max: int) -> int:
         """How far entries from first on fit into bytes_max; one always does, so all can move."""
         assert self.truncated_index < first <= last <= self.last_index
+        if first == last:  # all that a lone client waits for
+            return last
         allowed = self._end(first - 1) + bytes_max
         fitting = bisect_right(self._ends, allowed, first - self.truncated_index - 1)
         return max(first, min(last, self.truncated_index + fitting))
@@ -84,8 +86,10 @@ class Log:
     def append(self, entries: Sequence[Entry]) -> None:
         """Put entries behind the last; terms never fall."""
         total = self._ends[-1] if self._ends else self._bytes_before
+        term = self.last_term
         for entry in entries:
-            assert entry.term >= self.last_term
+            assert entry.term >= term
+            term = entry.term
             total += entry_bytes(entry)
             self._entries.append(entry)
             self._ends.append(total)

@@ -23,6 +23,10 @@ class Sending(Enum):
     SNAPSHOT = "snapshot"
 
 
+REPLICATE = Sending.REPLICATE
+"""As in state.py: found through its class it takes 60 ns."""
+
+
 @dataclass(slots=True)
 class SnapshotSending:
     """How far one snapshot has come to one follower; acked_offset <= sent_offset."""
@@ -90,14 +94,14 @@ class Progress:
 
     def is_paused(self, messages_max: int, bytes_max: int) -> bool:
         """Whether no further append may be sent now."""
-        if self.sending is Sending.REPLICATE:
+        if self.sending is REPLICATE:
             return len(self.inflight) >= messages_max or self.inflight_bytes >= bytes_max
         return self.sending is Sending.SNAPSHOT or not self.probe_due
 
     def on_sent(self, last: int, size: int) -> None:
         """An append up to last is on its way."""
         self.probe_due = False
-        if self.sending is Sending.REPLICATE and last >= self.next_index:
+        if self.sending is REPLICATE and last >= self.next_index:
             self.next_index = last + 1
             self.inflight.append((last, size))
             self.inflight_bytes += size

@@ -3,14 +3,14 @@
 from messages.raft import HardState, Message
 from raft import election, reads, replication, snapshot
 from raft.invariants import checked
-from raft.state import Committed, Raft, Ready, Role, SoftState, Write
+from raft.state import LEADER, Committed, Raft, Ready, SoftState, Write
 
 
 @checked
 def ready(raft: Raft) -> Ready:
     """Take all duties that have come up since the last call; each is handed out once."""
     wanted = []
-    if raft.role is Role.LEADER:
+    if raft.role is LEADER:
         reads.begin_round(raft)
         replication.send_appends(raft)
         wanted = snapshot.wanted_chunks(raft)
@@ -48,7 +48,7 @@ def persisted(raft: Raft, write: Write) -> None:
     # Not write.last_index: what was overwritten since, even by an entry of another term at the same
     # place, is not durable although a write of that place has returned.
     raft.log.stable_index = max(raft.log.stable_index, raft.writing_last)
-    if raft.role is Role.LEADER:
+    if raft.role is LEADER:
         raft.progress[raft.server_id].match_index = raft.log.stable_index
         replication.advance_commit(raft)
     else:
@@ -116,8 +116,8 @@ def _next_committed(raft: Raft) -> Committed | None:
 
 
 def _soft_state(raft: Raft) -> SoftState | None:
-    now = SoftState(raft.role, raft.leader_id, raft.current_term)
+    now = (raft.role, raft.leader_id, raft.current_term)
     if now == raft.soft_state_told:
         return None
-    raft.soft_state_told = now
-    return now
+    raft.soft_state_told = SoftState(*now)
+    return raft.soft_state_told

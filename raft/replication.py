@@ -13,19 +13,21 @@ from messages.raft import (
     HeartbeatReply,
 )
 from raft import membership, reads, snapshot, transfer
-from raft.progress import Progress, Sending
+from raft.progress import REPLICATE, Progress, Sending
 from raft.roles import follow_nobody
-from raft.state import Raft, Role, send
+from raft.state import LEADER, Raft, send
 
 
 def send_appends(raft: Raft) -> None:
     """Send each follower what it lacks, as far as its window allows, or at least the commit."""
+    last, commit = raft.log.last_index, raft.commit_index
     for server, progress in raft.progress.items():
         if server == raft.server_id:
             continue
-        _send_to(raft, server, progress)
-        committed = min(progress.match_index, raft.commit_index)
-        if progress.sending is Sending.REPLICATE and progress.commit_sent < committed:
+        if progress.probe_due or progress.next_index <= last:
+            _send_to(raft, server, progress)
+        committed = min(progress.match_index, commit)
+        if progress.commit_sent < committed and progress.sending is REPLICATE:
             reads.send_heartbeat(raft, server, 0)
 
 
@@ -34,9 +36,9 @@ def _send_to(raft: Raft, server: int, progress: Progress) -> None:
     if progress.next_index <= raft.log.truncated_index:
         snapshot.begin_sending(raft, progress)
         return
-    while not progress.is_paused(config.inflight_messages_max, config.inflight_bytes_max):
-        if progress.next_index > raft.log.last_index:
-            break
+    while progress.next_index <= raft.log.last_index and not progress.is_paused(
+        config.inflight_messages_max, config.inflight_bytes_max
+    ):
         last = min(raft.log.last_index, progress.next_index + ENTRIES_MAX - 1)
         last = raft.log.last_within(progress.next_index, last, config.append_bytes_max)
         _send_append(raft, server, progress, last)
@@ -121,7 +123,7 @@ def _on_success(raft: Raft, progress: Progress, match_index: int) -> None:
         return  # nobody can hold what we never sent: the peer is at fault
     news = progress.on_match(match_index)
     agreed = match_index == progress.match_index >= raft.log.truncated_index
-    if agreed and progress.sending is not Sending.REPLICATE:
+    if agreed and progress.sending is not REPLICATE:
         progress.become_replicate()
     elif progress.install and progress.install.snapshot.last_included_index <= match_index:
         progress.become_probe()  # it has this snapshot, but what follows is gone meanwhile
@@ -183,4 +185,4 @@ def refuse_leader(raft: Raft, source: int) -> None:
 
 def is_leader_of(raft: Raft, source: int) -> bool:
     """Whether a reply is ours to count: we lead, and its sender still takes part."""
-    return raft.role is Role.LEADER and source in raft.progress
+    return raft.role is LEADER and source in raft.progress

@@ -9,8 +9,9 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple, cast
 
+from kv.about import About, Limits
 from kv.keeper import FlushAt, Keeper, load_machine
-from kv.server import PARKED_MAX, About, Limits, Server
+from kv.server import PARKED_MAX, Server
 from messages import localcodec
 from messages.client import ClientReply, Values
 from messages.clientcodec import encode

@@ -239,7 +239,7 @@ def test_oversized_frames_end_their_connection(cluster):
 def test_ten_times_the_load_is_refused_and_not_kept(make_cluster):
     """Clerks that want to write far more than fits: Overloaded is said, memory stays bounded.
 
-    Each clerk has up to 4 MiB on its way, so fifteen are over ten times what a node lets wait.
+    Each clerk has up to 1 MiB on its way, so 42 are ten times what a node lets wait.
     """
     cluster = make_cluster(3, **LITTLE_MEMORY)
     leader = cluster.nodes[cluster.leader()]
@@ -247,10 +247,10 @@ def test_ten_times_the_load_is_refused_and_not_kept(make_cluster):
     value = os.urandom(100_000)
 
     def put_many(client: Client, number: int, _: Random) -> None:
-        client.append_together(b"many/%d/%d" % (number, len(client.attempts)), [value] * 40)
+        client.append_together(b"many/%d/%d" % (number, len(client.attempts)), [value] * 20)
         client.attempts.clear()
 
-    crowd = Crowd(cluster.endpoints(), 15, put_many)
+    crowd = Crowd(cluster.endpoints(), 42, put_many)
     peak, reasons = early, set()
     deadline = time.monotonic() + 5
     with RawClerk(leader.endpoint, timeout_s=0.05) as asker:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from kv.about import About, Limits
 from kv.machine import Machine
-from kv.server import About, Limits, Server
+from kv.server import Server
 from messages.client import PUT, ClientRequest, OpenSession, Operation, Reads, Writes
 from messages.clientcodec import encode
 from messages.local import AskRead, Committed, Propose, Proposed, ReadAt, RoleIs

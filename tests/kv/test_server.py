@@ -1,14 +1,17 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
+from kv.about import Limits
 from kv.longanswers import ANSWER_BYTES_MAX, UNSENT_BYTES_MAX_OF_ALL, bytes_of
-from kv.proposals import HOLD_MS_MAX, WAVE_MS_MAX, Proposals, Waiting
-from kv.server import PARKED_MAX, PARKED_MS_MAX, UNTOLD_BYTES_MAX, UNTOLD_MS_MAX, Limits
+from kv.proposals import HOLD_MS_MAX, WAVE_BYTES_MAX, WAVE_MS_MAX, Proposals, Waiting
+from kv.server import PARKED_MAX, PARKED_MS_MAX, UNTOLD_BYTES_MAX, UNTOLD_MS_MAX
 from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch, encode_batch
 from messages.client import (
     LEASE,
     STALE,
     VERSION,
+    AskCounters,
     AskStatus,
+    Counters,
     Hello,
     OpenSession,
     Reason,
@@ -148,6 +151,27 @@ def test_a_wave_does_not_wait_long_for_more(node):
     node.turn()
 
     assert (frames_proposed(node), node.server.is_holding) == ([1], False)
+
+
+def test_a_wave_is_no_longer_than_its_bound():
+    """Each actor handles it in one turn: what is more waits until that much is settled."""
+    node = Node(limits=LIMITS._replace(pending_bytes_max=10**8, value_bytes_max=10**7))
+    sessions = [node.session(bytes([at])) for at in range(6)]
+    for number, session in enumerate(sessions):
+        value = bytes(WAVE_BYTES_MAX // 4 - 100)
+        node.server.on_frame(bytes([number]), encode(put(session, 1, value=value)))
+    node.turn()
+    assert frames_proposed(node) == [1, 1, 1, 1]
+    node.now_ms += WAVE_MS_MAX
+    node.turn()
+    assert frames_proposed(node) == [1, 1, 1, 1]
+
+    node.place()
+    assert len(node.commit()) == 4
+    assert frames_proposed(node) == [1, 1]
+    node.place()
+    assert len(node.commit()) == 2
+    assert node.server.backlog.frame_bytes == 0
 
 
 def test_reads_leave_in_waves_too(node):
@@ -491,6 +515,19 @@ def test_a_status_tells_how_the_node_is(node):
     assert replies[0][1] == Status(
         1, "kvorum", 1, "node1", "leader", 1, 3, 9, 0, 10, 4, 0, ABOUT.pid
     )
+
+
+def test_what_was_counted_is_told_with_what_raft_counted(node):
+    """One question to Raft serves all who ask for one or the other."""
+    node.server.on_frame(b"a", encode(AskCounters(1)))
+    node.says(b"b", AskStatus(2))
+    node.server.on_local(Marks(9, 10, 4, (("writes", 5),)))
+
+    (_, told), (_, status) = node.turn()
+
+    counted = node.server.counters.counted()
+    assert told == Counters(1, (("operations", 0), *counted, ("writes", 5)))
+    assert status.commit_index == 9
 
 
 def test_nonsense_is_counted_and_answered_once(node):

@@ -1,5 +1,8 @@
 """Log files: bounded while somebody writes to them, and read from their end."""
 
+import json
+
+from actors.log import Log
 from launch.logs import Tail, bound_log, merged
 
 
@@ -39,6 +42,16 @@ def test_a_tail_gives_whole_lines_as_they_come(tmp_path):
     assert list(tail.new_lines()) == ["half a line"]
     log.write_text("new\n")
     assert list(tail.new_lines()) == ["new"]
+
+
+def test_what_nobody_knows_is_null_or_left_out(capsys):
+    """A follower without a leader says nothing of one."""
+    for form in ("human", "json"):
+        Log("node1", "info", form).event("became", role="follower", leader=None, term=1)
+    human, as_json = capsys.readouterr().err.splitlines()
+    assert human.endswith("info    node1 became role=follower term=1")
+    facts = json.loads(as_json)
+    assert (facts["event"], facts["leader"], facts["term"]) == ("became", None, 1)
 
 
 def test_logs_are_merged_in_the_order_of_time(tmp_path):

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+from kv.about import About, Limits
 from kv.machine import Machine
 from kv.outcomes import Failed, Ok, Outcome, Settled
 from kv.readcalls import ReadCall
 from kv.routing import Router
-from kv.server import About, Limits, Server
+from kv.server import Server
 from kv.sessions import SESSION_IDLE_MS
 from messages.batch import Batch, encode_batch
 from messages.client import APPEND, LINEARIZABLE, ClientReply, Operation

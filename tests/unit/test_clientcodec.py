@@ -10,9 +10,11 @@ from messages.client import (
     KEY_BYTES_LIMIT,
     NOTHING,
     PUT,
+    AskCounters,
     AskStatus,
     ClientReply,
     ClientRequest,
+    Counters,
     Hello,
     OpenSession,
     Operation,
@@ -43,6 +45,7 @@ REQUESTS: list[ClientRequest] = [
     Writes(3, 6, 2, (Operation(NOTHING, b"", b""),)),
     Reads(5, 0, (b"k", b"l")),
     AskStatus(6),
+    AskCounters(7),
 ]
 REPLIES: list[ClientReply] = [
     Welcome(1, 1, "kvorum", 2, "127.0.0.1:7101", 500, 1_000),
@@ -51,6 +54,7 @@ REPLIES: list[ClientReply] = [
     Values(5, 77, 0, (b"v", None)),
     Status(6, "kvorum", 1, "node1", "leader", 1, 3, 4, 4, 4, 0, 9, 4711),
     Refused(3, 4, 1, ""),
+    Counters(7, (("frames", 5), ("waves", 0))),
 ]
 GOLDEN = [
     (REQUESTS[2], "95030304029293 01c4016bc40176 9302c4016cc400"),
@@ -58,6 +62,7 @@ GOLDEN = [
     (REPLIES[2], "95430305 4d919204c408746f6f206c6f6e67"),
     (REPLIES[3], "9544054d0092c40176c0"),
     (REPLIES[5], "9546030401a0"),
+    (REPLIES[6], "93470792 92a66672616d657305 92a5776176657300"),
 ]
 
 
@@ -146,6 +151,11 @@ NOT_REPLIES = {
     "a short result": msgpack.packb([67, 1, 1, 1, [[5]]]),
     "a result of text": msgpack.packb([67, 1, 1, 1, [[5, "x"]]]),
     "a result of no number": msgpack.packb([67, 1, 1, 1, [[-1, b"x"]]]),
+    "counters that are none": msgpack.packb([71, 1, 5]),
+    "a counter that is none": msgpack.packb([71, 1, [5]]),
+    "a short counter": msgpack.packb([71, 1, [["frames"]]]),
+    "a counter without a name": msgpack.packb([71, 1, [[5, 5]]]),
+    "a counter of no number": msgpack.packb([71, 1, [["frames", -1]]]),
     "a reply over its bound": bytes(REPLY_BYTES_MAX + 1),
 }
 

@@ -43,12 +43,14 @@ from messages.raft import (
     TimeoutNow,
 )
 from raft.core import start
+from raft.counters import RaftCounters
 from raft.driver import Driver
 from raft.progress import Sending
 from raft.state import Config, Role, Saved
 
 CONFIG = Config(log_trailing_entries=0)
 THREE = Membership((1, 2, 3))
+NOTHING_COUNTED = RaftCounters().counted()
 
 
 def driver(voters=(1,), entries=(), applied=0):
@@ -132,7 +134,7 @@ def test_a_place_in_the_log_is_told_with_the_next_word_or_tick(leader):
     leader.on_local(Propose(8, b"batch"))
     assert leader.turn().to_server == []
     leader.on_local(AskMarks())
-    assert leader.turn().to_server == [Proposed(8, 1, 3), Marks(1, 3, 0)]
+    assert leader.turn().to_server == [Proposed(8, 1, 3), Marks(1, 3, 0, NOTHING_COUNTED)]
 
 
 def test_a_commit_is_told_with_the_next_append_or_tick():
@@ -214,7 +216,7 @@ def test_marks_tell_how_far_the_log_is(leader):
     """For status."""
     leader.on_local(AskMarks())
 
-    assert leader.turn().to_server == [Marks(1, 1, 0)]
+    assert leader.turn().to_server == [Marks(1, 1, 0, NOTHING_COUNTED)]
 
 
 def test_what_is_applied_and_saved_lets_the_log_be_cut(leader):
