@@ -117,7 +117,8 @@ class ClerkLoop:
         self._lines = Lines(endpoints, lambda fd: self._poll.register(fd, select.POLLIN))
         self._inbox: deque[Submitted] = deque()
         self._untold: deque[Settled] = deque()
-        self._leading = threading.Lock()  # a full fence, too: sockets change threads under it
+        # A full fence, too: sockets change threads under it. Only its holder can let it go.
+        self._leading = threading.RLock()
         self._leader = NOBODY
         self._is_in_turn = False
         self._is_asleep = False
@@ -143,13 +144,17 @@ class ClerkLoop:
 
     def wait_for(self, waiter: Waiter) -> bytes | None:
         """The result of a call that was handed in; leads if nobody does."""
-        if not waiter.has_ended and self._leading.acquire(blocking=False):
-            self._lead(waiter)
+        try:
+            if not waiter.has_ended and self._leading.acquire(blocking=False):
+                self._lead(waiter)
+        except BaseException:
+            self._let_go()  # an interrupt may come when the lead is taken and not yet used
+            raise
         return waiter.result()
 
     def leave(self, token: Token) -> Token:
         """What was handed in is waited for later, or never: see that somebody leads."""
-        if not self._leading.locked():  # whoever leads looks at the inbox after letting go
+        if self._leader == NOBODY:  # whoever leads looks at the inbox after letting go
             self._vacancies.put(None)
         return token
 
@@ -205,13 +210,19 @@ class ClerkLoop:
                 if not self._is_over(waiter):
                     self._turn()
         finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Let others lead; once more does no harm: an interrupt may come between two steps."""
+        if self._leader == threading.get_ident():
             # Interrupted between two steps, nobody knows what the brain has half done.
             self._is_closing |= self._is_in_turn
-            is_left = self._lines.router.has_work or self._is_closing
             self._leader = NOBODY
+        is_left = self._lines.router.has_work or self._is_closing
+        with suppress(RuntimeError):  # we do not hold it any more
             self._leading.release()
-            if is_left or self._inbox:
-                self._vacancies.put(None)
+        if is_left or self._inbox:
+            self._vacancies.put(None)
 
     def _is_over(self, waiter: Waiter | None) -> bool:
         if self._is_closing:

@@ -2,12 +2,19 @@
 
 import gc
 import os
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
+from types import CodeType, FrameType
+from typing import Any
 
 import pytest
 
+from actors import clerkloop
+from actors.clerkloop import ClerkLoop
 from kvorum import (
     Clerk,
     ClerkClosed,
@@ -19,6 +26,8 @@ from kvorum import (
 )
 
 NOBODY = ["127.0.0.1:1"]
+
+Trace = Callable[[FrameType, str, Any], Any]
 
 
 def test_a_value_is_read_as_it_was_written(clerk):
@@ -132,7 +141,7 @@ def test_a_lone_caller_runs_the_turns_itself(clerk, monkeypatch):
         assert clerk.get("k") == f"{number}".encode()
 
     assert set(ran) == {threading.get_ident()}
-    assert loop._vacancies.empty() and not loop._leading.locked()
+    assert loop._vacancies.empty() and loop._leader == clerkloop.NOBODY
 
 
 def test_what_is_on_its_way_when_a_caller_leaves_is_led_to_its_end(clerk):
@@ -199,6 +208,48 @@ def test_an_interrupt_within_a_turn_closes_the_clerk(monkeypatch):
             clerk.get("k")
         clerk._loop._thread.join(30)
         assert not clerk._loop._thread.is_alive()
+
+
+@pytest.mark.parametrize("place", range(1, 25))
+def test_an_interrupt_at_any_line_of_a_lead_leaves_nobody_stuck(place):
+    """Ctrl-C may come between any two lines: the lead is let go, what comes later is led."""
+    lines = {ClerkLoop.wait_for.__code__, ClerkLoop._lead.__code__, ClerkLoop._let_go.__code__}
+    with Clerk(NOBODY, timeout=0.02) as clerk:
+        with suppress(KeyboardInterrupt, Unavailable), _interrupted(lines, place):
+            clerk.get("k")
+        assert isinstance(_ended_elsewhere(clerk), Unavailable | ClerkClosed)
+        with pytest.raises((Unavailable, ClerkClosed)):
+            clerk.get("k")
+
+
+@contextmanager
+def _interrupted(functions: set[CodeType], place: int) -> Iterator[None]:
+    """Interrupts this thread before that line, of all that these functions run."""
+    left = place
+
+    def trace(frame: FrameType, event: str, _: object) -> Trace | None:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace if frame.f_code in functions else None
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+def _ended_elsewhere(clerk: Clerk) -> BaseException | None:
+    """How another thread's call ends, which does not lead."""
+    try:
+        return clerk.get_async("k").exception(10)
+    except ClerkClosed as closed:
+        return closed
+    except TimeoutError as stuck:
+        return stuck
 
 
 def test_limits_are_named_when_they_are_passed(clerk):
@@ -312,7 +363,7 @@ def test_an_idle_clerk_costs_nothing(clerk):
     loop = clerk._loop
 
     assert loop._lines.due() == float("inf")
-    assert not loop._leading.locked()
+    assert loop._leader == clerkloop.NOBODY
 
 
 def test_a_write_that_was_sent_and_not_answered_is_unknown():
