@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -26,6 +25,7 @@ from tests.cluster.clients import (
 from tests.cluster.dying_node import ACTORS
 from tests.cluster.harness import HOST, until
 from tests.cluster.rawclerk import RawClerk
+from tests.smalldisk import mounted
 
 REFUSED_CODE = 2
 FAILED_CODE = 1
@@ -152,15 +152,8 @@ def test_the_other_nodes_of_another_cluster_are_not_heard(make_cluster):
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, which only root may mount."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "kvorum-test", str(disk)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small disk needs root")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with mounted(tmp_path / "disk", DISK_BYTES) as disk:
+        yield disk
 
 
 def test_a_disk_that_fills_refuses_writes_until_there_is_space(make_cluster, small_disk):

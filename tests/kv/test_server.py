@@ -117,15 +117,20 @@ def test_a_wave_that_takes_long_does_not_hold_up_the_next(node):
     assert frames_proposed(node) == [1, 1]
 
 
-def test_a_wave_waits_a_moment_for_half_of_who_was_answered(node):
-    """They ask again at once; to leave with the first of them would make a wave for it alone."""
+def four_answered(node):
+    """The sessions of four clerks whose writes were one wave, which is settled."""
     sessions = [node.session(bytes([at])) for at in range(4)]
     for number, session in enumerate(sessions):
         node.server.on_frame(bytes([number]), encode(put(session, 1)))
     node.turn()
     node.place()
     node.commit()
+    return sessions
 
+
+def test_a_wave_waits_a_moment_for_half_of_who_was_answered(node):
+    """They ask again at once; to leave with the first of them would make a wave for it alone."""
+    sessions = four_answered(node)
     node.says(b"0", put(sessions[0], 2))
     assert (frames_proposed(node), node.server.is_holding) == ([], True)
     node.says(b"1", put(sessions[1], 2))
@@ -139,13 +144,7 @@ def test_a_wave_waits_a_moment_for_half_of_who_was_answered(node):
 
 def test_a_wave_does_not_wait_long_for_more(node):
     """Who was answered may have nothing more to ask."""
-    sessions = [node.session(bytes([at])) for at in range(4)]
-    for number, session in enumerate(sessions):
-        node.server.on_frame(bytes([number]), encode(put(session, 1)))
-    node.turn()
-    node.place()
-    node.commit()
-
+    sessions = four_answered(node)
     node.says(b"0", put(sessions[0], 2))
     node.now_ms += HOLD_MS_MAX
     node.turn()
