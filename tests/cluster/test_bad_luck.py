@@ -1,9 +1,12 @@
 """What a node does when its machine fails it: dead threads, taken ports, wrong data, full disks."""
 
+import errno
+import os
 import shutil
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -181,40 +184,52 @@ def test_a_disk_that_fills_refuses_writes_until_there_is_space(make_cluster, sma
     assert_nothing_lost(cluster, crowd)
 
 
-def test_a_disk_without_a_byte_left_is_survived(make_cluster, small_disk):
+def test_a_disk_without_a_byte_left_is_survived(make_cluster):
     """O1: even where somebody else takes it at one blow, reads and elections go on.
 
-    What was in flight, and would keep the votes behind it, fits into the half that is held.
+    What was in flight, and would keep the votes behind it, fits into the half that is held. Each
+    node has a disk of its own: on one for all, what one gives up would be space to the others.
     """
-    cluster = make_cluster(3, directory=small_disk, **SMALL_DISK)
-    crowd = Crowd(cluster.endpoints(), 3, append_to_own_key, timeout_s=5.0)
-    crowd.wait_for(100)
-    assert put(cluster, b"key", b"value") == ACKNOWLEDGED
-    ballast = small_disk / "ballast"
-    fill(ballast, 0)
-    with Clerk(cluster.endpoints(), timeout=30) as clerk:
-        until(lambda: is_refused_for_space(clerk), what="a write is refused as the disk is full")
-        assert clerk.get("key") == b"value"
-        leader = cluster.leader()
-        cluster.pause(leader)
-        cluster.leader(among=[at for at in cluster.ids if at != leader])
-        assert clerk.get("key") == b"value"
-        cluster.resume(leader)
+    cluster = make_cluster(3, start=False, **SMALL_DISK)
+    with ExitStack() as mounts:
+        disks = [cluster.directory / cluster.nodes[at].name for at in cluster.ids]
+        for disk in disks:
+            mounts.enter_context(mounted(disk, 4 * RESERVE_BYTES))
+        cluster.start()
+        crowd = Crowd(cluster.endpoints(), 3, append_to_own_key, timeout_s=5.0)
+        crowd.wait_for(100)
+        assert put(cluster, b"key", b"value") == ACKNOWLEDGED
+        for disk in disks:
+            fill(disk / "ballast", 0)
+        with Clerk(cluster.endpoints(), timeout=30) as clerk:
+            until(lambda: is_refused_for_space(clerk), what="a write is refused")
+            assert clerk.get("key") == b"value"
+            leader = cluster.leader()
+            cluster.pause(leader)
+            cluster.leader(among=[at for at in cluster.ids if at != leader])
+            assert clerk.get("key") == b"value"
+            cluster.resume(leader)
 
-        ballast.unlink()
-        until(lambda: not is_refused_for_space(clerk), what="writes work again")
-    crowd.wait_for(100)
-    crowd.stop()
-    assert_nothing_lost(cluster, crowd)
+            for disk in disks:
+                (disk / "ballast").unlink()
+            until(lambda: not is_refused_for_space(clerk), what="writes work again")
+        crowd.wait_for(100)
+        crowd.stop()
+        assert_nothing_lost(cluster, crowd)
 
 
 def fill(ballast: Path, left_bytes: int) -> None:
-    """Write until no more than this is free."""
-    with ballast.open("wb", buffering=0) as file:
-        while (free := shutil.disk_usage(ballast).free) > left_bytes:
+    """Take all but this at one blow, and never what the nodes give up when they notice."""
+    wanted = shutil.disk_usage(ballast.parent).free - left_bytes
+    with ballast.open("wb") as file:
+        while wanted > 0:
             try:
-                file.write(bytes(min(1 << 20, free - left_bytes)))
-            except OSError:
+                os.posix_fallocate(file.fileno(), 0, wanted)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                wanted -= 65_536  # the nodes wrote since we looked
+            else:
                 return
 
 
