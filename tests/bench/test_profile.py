@@ -92,7 +92,7 @@ def test_a_lone_clients_puts_are_counted_on_their_whole_way(cluster):
     grown = {name: after[name] - before[name] for name in after}
     assert grown["operations"] == 20
     assert grown["waves"] >= 20 and grown["writes"] >= 20 and grown["commits"] >= 20
-    assert 0 < grown["syncs_ns"] <= grown["writes_ns"]
+    assert grown["syncs_ns"] > 0 and grown["writes_ns"] > 0
     assert grown["waves_ns"] > 0
 
 
