@@ -55,7 +55,7 @@ def test_a_node_that_dies_is_started_again_later_each_time(child):
 
 def test_a_node_that_is_stopped_before_it_hears_has_stopped(child):
     """Python ends by the signal until the node has said what to do with it."""
-    node = child("import time; time.sleep(60)")
+    node = child("import signal; signal.pause()")
     node.start(0.0)
     node.stop(0.0)
     assert (ending(node, 0.0), node.state) == ("node1 stopped", State.STOPPED)
