@@ -13,7 +13,6 @@ by a clock that stood still before it came, wherever the process is stopped.
 """
 
 from collections.abc import Callable, Sequence
-from random import Random
 from typing import Any
 
 from messages.codec import ENTRY_BYTES_MAX
@@ -43,7 +42,7 @@ from raft.membership import Action, Change
 from raft.progress import Sending
 from raft.ready import applied, persisted, ready
 from raft.roles import become_follower, follow_nobody
-from raft.state import LEADER, Config, Proposed, Raft, Refusal, Role, Saved
+from raft.state import LEADER, Config, Proposed, Raft, Randomness, Refusal, Role, Saved
 
 __all__ = [
     "Action",
@@ -78,7 +77,7 @@ state_saved = checked(snapshot.state_saved)
 transfer_leader = checked(transfer.transfer_leader)
 
 
-def start(group: int, server_id: int, config: Config, random: Random, saved: Saved) -> Raft:
+def start(group: int, server_id: int, config: Config, random: Randomness, saved: Saved) -> Raft:
     """A server as its disk remembers it; every server starts as a follower (§5.2)."""
     config.check()
     hard_state, base, entries, last_applied = saved

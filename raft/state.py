@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from messages.codec import FRAME_BYTES_MAX
 from messages.raft import (
@@ -22,6 +21,16 @@ from messages.raft import (
 )
 from raft.log import Log
 from raft.progress import Progress
+
+
+class Randomness(Protocol):
+    """Where chance comes from; handed in, so that a seed decides it all."""
+
+    def randrange(self, start: int, stop: int, /) -> int:
+        """From start on, before stop."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """That many bits."""
 
 
 class Role(Enum):
@@ -214,7 +223,7 @@ class Raft:
     group: int
     server_id: int
     config: Config
-    random: Random
+    random: Randomness
     # Figure 2, persistent
     current_term: int
     voted_for: int
