@@ -52,6 +52,7 @@ class Config:
     lease_reads: bool = False
     lease_drift_percent: int = _whole(10, 0, 90)
 
+    majority_first: bool = True
     append_bytes_max: int = _whole(1_048_576, 1_024, 4_194_304)
     inflight_messages_max: int = _whole(64, 1, 4_096)
     inflight_bytes_max: int = _whole(8_388_608, 1_024, BYTES_MAX)
@@ -76,6 +77,7 @@ class Config:
     flush_ms: int = _whole(5_000, 10, MS_MAX)
     disk_reserve_bytes: int = _whole(67_108_864, 1_048_576, BYTES_MAX)
 
+    one_core_while_quiet: bool = True
     stop_timeout_ms: int = _whole(10_000, 100, MS_MAX)
     restart_delay_ms_min: int = _whole(200, 1, MS_MAX)
     restart_delay_ms_max: int = _whole(10_000, 1, MS_MAX)

@@ -36,9 +36,10 @@ from messages.local import (
     WriteLog,
     Written,
 )
-from messages.raft import NOBODY, AppendEntries, Heartbeat, Message
+from messages.raft import NOBODY, Message
 from raft import core, transfer
 from raft.counters import RaftCounters
+from raft.held import Held
 from raft.state import Proposed as ProposedAt
 from raft.state import Raft, Ready, Write
 
@@ -60,7 +61,7 @@ class Driver:
         self._write: Write | None = None  # the one in flight
         self._has_space = True
         self._has_ticked = False
-        self._commits: dict[int, Message] = {}  # by peer, not told yet
+        self._held = Held()
         self._turn = Turn([], [], [])
 
     def on_peer(self, message: Message) -> None:
@@ -86,24 +87,12 @@ class Driver:
     def _hold_back(self, done: Turn) -> None:
         """Keep what nobody waits for until there is more to say, or a tick: each wakes a thread.
 
-        Six of the 21 turns of a lone client's write go so. Where a proposal lies, its commit says
-        too; how far the commit is, the next append says.
+        Where a proposal lies, its commit says too.
         """
-        kept: list[Message] = []
-        for message in done.to_peers:
-            if type(message) is Heartbeat and not message.read_round:
-                self._commits[message.target] = message
-                continue
-            if type(message) is AppendEntries:
-                self._commits.pop(message.target, None)
-            kept.append(message)
-        if self._has_ticked:
-            kept += self._commits.values()
-            self._commits.clear()
-        elif set(map(type, done.to_server)) == {Proposed}:
+        done.to_peers[:] = self._held.let_go(self.raft, done.to_peers, has_ticked=self._has_ticked)
+        if not self._has_ticked and set(map(type, done.to_server)) == {Proposed}:
             self._turn.to_server.extend(done.to_server)
             done.to_server.clear()
-        done.to_peers[:] = kept
         self._has_ticked = False
 
     def _do(self, duties: Ready) -> None:

@@ -89,6 +89,7 @@ class Config(NamedTuple):
     pre_vote: bool = True
     check_quorum: bool = True
     lease_reads: bool = False
+    majority_first: bool = True  # the driver tells the other followers with the next tick
     lease_drift_percent: int = 10  # how much faster a follower's clock may run than the leader's
 
     def check(self) -> None:

@@ -23,6 +23,7 @@ MAY_IMPORT = {
 
 LAYERS = [
     "driver",
+    "held",
     "counters",
     "core",
     "ready",

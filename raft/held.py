@@ -1,0 +1,84 @@
+"""What may reach a peer a tick later, so that it comes with more: each word alone wakes a thread.
+
+A leader needs a majority, so it tells a majority at once; the other followers hear of it a tick
+later at the latest, and take several appends in one turn and one sync. To Raft they are servers
+behind a slower network. Those who acknowledged most are told first, so who falls behind makes room
+for another with its next answer (docs/decisions/0009-a-majority-first.md).
+"""
+
+from messages.raft import AppendEntries, Heartbeat, Message
+from raft.progress import REPLICATE
+from raft.quorum import majority
+from raft.state import LEADER, Raft
+
+
+class Held:
+    """A leader's messages that wait for company; the window of each follower bounds them."""
+
+    def __init__(self) -> None:
+        self._first: frozenset[int] = frozenset()
+        self._appends: dict[int, list[Message]] = {}  # by peer
+        self._beats: dict[int, Heartbeat] = {}  # by peer: the last says what those before it said
+
+    def let_go(self, raft: Raft, messages: list[Message], *, has_ticked: bool) -> list[Message]:
+        """Of what was held and of these, what leaves now; after a tick all of it."""
+        if has_ticked:
+            self._first = _told_first(raft, self._first)
+        elif not messages:
+            return []
+        others = [message for message in messages if not self._take(message)]
+        urgent = {message.target for message in others}
+        leaving: list[Message] = []
+        for peer in self._appends.keys() | self._beats.keys():
+            if has_ticked or peer in urgent or not self._is_late(raft, peer):
+                leaving += self._appends.pop(peer, ())
+                # One that asks for nothing tells of a commit, and the next append tells it as well.
+                if peer in self._beats and (has_ticked or self._beats[peer].read_round):
+                    leaving.append(self._beats.pop(peer))
+        return leaving + others
+
+    def _take(self, message: Message) -> bool:
+        """Whether it is of those that may wait; it may make others needless."""
+        peer = message.target
+        if isinstance(message, AppendEntries):
+            if peer in self._beats and not self._beats[peer].read_round:
+                del self._beats[peer]
+            self._appends.setdefault(peer, []).append(message)
+        elif isinstance(message, Heartbeat):
+            before = self._beats.get(peer)
+            if before is not None and not message.read_round:
+                message = message._replace(read_round=before.read_round)
+            self._beats[peer] = message
+        else:
+            return False
+        return True
+
+    def _is_late(self, raft: Raft, peer: int) -> bool:
+        """Whether a majority needs it as little as it needs a search for where the logs agree."""
+        if raft.role is not LEADER or raft.transferee or not self._first or peer in self._first:
+            return False
+        return _is_following(raft, peer) and all(_is_following(raft, at) for at in self._first)
+
+
+def _told_first(raft: Raft, before: frozenset[int]) -> frozenset[int]:
+    """Those who hold most, as many as a majority needs; of two alike who was told first before.
+
+    Chosen at ticks: then the others hold less, unless one of the first gave no answer for a tick.
+    While the membership changes all are told at once.
+    """
+    voters = raft.membership.voters
+    is_wanted = raft.config.majority_first and not raft.membership.outgoing
+    if raft.role is not LEADER or not is_wanted:
+        return frozenset()
+    fit = sorted(
+        (peer for peer in voters if peer != raft.server_id and _is_following(raft, peer)),
+        key=lambda peer: (-raft.progress[peer].match_index, peer not in before, peer),
+    )
+    needed = majority(voters) - (raft.server_id in voters)
+    return frozenset(fit[:needed]) if len(fit) >= needed else frozenset()
+
+
+def _is_following(raft: Raft, peer: int) -> bool:
+    """Whether its log agrees with ours, as far as it goes; to all others we speak at once."""
+    progress = raft.progress.get(peer)
+    return progress is not None and progress.sending is REPLICATE
