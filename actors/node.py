@@ -20,6 +20,7 @@ from actors.log import Log
 from actors.logwriter import GROUP, LogWriterActor
 from actors.peers import Peers
 from actors.raft import RaftActor
+from actors.seat import LOOK_S, Seat
 from actors.sockets import Context, PortRefused
 from actors.statewriter import StateWriterActor
 from actors.zap import ZapActor
@@ -82,7 +83,7 @@ class Node:
         self._tell_start()
         for actor in actors:
             actor.start()
-        ended = self._events.get()
+        ended = self._wait()
         self._log.event("stopping", because=ended)
         stop_s = self._config.stop_timeout_ms / 1000
         stopped = [actor.stop(stop_s) for actor in reversed(actors)]
@@ -95,6 +96,16 @@ class Node:
         if code == CLEAN:
             self._log.event("stopped")
         return code
+
+    def _wait(self) -> str:
+        """Until an actor ended, or somebody asks to stop: which it was."""
+        seat = Seat() if self._config.one_core_while_quiet else None
+        while True:
+            try:
+                return self._events.get(timeout=LOOK_S if seat and seat.is_choice else None)
+            except queue.Empty:
+                assert seat is not None
+                seat.look()
 
     def _tell_start(self) -> None:
         _, base, entries, applied = self._saved

@@ -1,0 +1,103 @@
+"""On which core a node's threads run: on one, while that has time for them.
+
+To wake a thread on the core that one runs on takes 1 us, on another one 40 to 50 us where cores are
+virtual and sleep (docs/decisions/0010-one-core-while-quiet.md). The actors of a node hand work from
+one to the next, so a lone request gains a third. When its core is busy a node goes to another one,
+and where all are it runs on all of them, as if this file did not exist.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+LOOK_S = 0.25
+"""How often the cores are looked at: a node that sits badly does so for no longer."""
+
+IDLE_MIN = 0.3
+"""A core with less time than this to spare is left."""
+
+IDLE_ENOUGH = 0.45
+"""A core with so much time to spare is taken."""
+
+OWN_MAX = 0.5
+"""A node that uses more of a core than this needs another one beside it."""
+
+_STAT = Path("/proc/stat")
+_IDLE, _IOWAIT = 3, 4
+
+
+class Spent(NamedTuple):
+    """Of one core, in the same unit: time in all, and time with nothing to do."""
+
+    total: int
+    idle: int
+
+
+class Seat:
+    """Where this process runs; elsewhere than on Linux, or on a single core, nothing to decide."""
+
+    def __init__(self) -> None:
+        self.core: int | None = None
+        self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        self._before = read_cores(_STAT) if self.is_choice else {}
+        self._own_s, self._at = time.process_time(), time.monotonic()
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether there is anything to choose from."""
+        return len(self._cores) > 1 and _STAT.exists()
+
+    def look(self) -> None:
+        """Move, if that is better."""
+        spent, own_s, at = read_cores(_STAT), time.process_time(), time.monotonic()
+        idle = idle_shares(self._before, spent)
+        own = (own_s - self._own_s) / (at - self._at)
+        core = choose(self.core, {core: idle.get(core, 0.0) for core in self._cores}, own)
+        self._before, self._own_s, self._at = spent, own_s, at
+        if core != self.core:
+            self.core = core
+            _run_on({core} if core is not None else set(self._cores))
+
+
+def choose(core: int | None, idle: Mapping[int, float], own: float) -> int | None:
+    """Which core to be on from now on; None for all of them.
+
+    `idle` is the share of its time that each core had nothing to do, `own` what we used of one.
+    """
+    if own > OWN_MAX:
+        return None
+    if core is not None and idle[core] >= IDLE_MIN:
+        return core
+    best = max(idle, key=lambda at: idle[at])
+    return best if best != core and idle[best] >= IDLE_ENOUGH else None
+
+
+def idle_shares(before: Mapping[int, Spent], now: Mapping[int, Spent]) -> dict[int, float]:
+    """Of the time between; a core whose clock stood still had none to spare."""
+    shares = {}
+    for core, (total, idle) in now.items():
+        if core in before and total > before[core].total:
+            shares[core] = (idle - before[core].idle) / (total - before[core].total)
+    return shares
+
+
+def read_cores(stat: Path) -> dict[int, Spent]:
+    """What each core did since the machine was started, in Linux's own words (proc(5))."""
+    found = {}
+    for line in stat.read_text().splitlines():
+        name, *fields = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            numbers = [int(field) for field in fields[:8]]
+            found[int(name[3:])] = Spent(sum(numbers), numbers[_IDLE] + numbers[_IOWAIT])
+    return found
+
+
+def _run_on(cores: set[int]) -> None:
+    """All threads that there are; later ones begin where the one that makes them is."""
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            os.sched_setaffinity(int(thread.name), cores)
+        except OSError:
+            continue  # it has ended, or somebody took our cores away: all we lose is time

@@ -1,0 +1,99 @@
+"""actors/seat.py: on which core a node's threads run."""
+
+import os
+import threading
+
+import pytest
+
+from actors import seat as seat_module
+from actors.seat import IDLE_ENOUGH, IDLE_MIN, OWN_MAX, Seat, Spent, choose, idle_shares, read_cores
+
+STAT = """cpu  900 0 90 9000 10 0 0 0 0 0
+cpu0 100 5 20 700 30 1 2 3 0 0
+cpu7 50 0 10 900 0 0 0 0 0 0
+intr 1 2 3
+"""
+
+
+def test_a_quiet_core_is_taken_the_quietest_of_them():
+    """A thread that is woken there runs at once."""
+    assert choose(None, {0: IDLE_ENOUGH, 1: 0.9}, own=0.1) == 1
+
+
+def test_a_core_is_kept_while_it_has_time():
+    """Another one that has more is not worth the caches."""
+    assert choose(0, {0: IDLE_MIN, 1: 1.0}, own=0.1) == 0
+
+
+def test_a_core_that_others_keep_busy_is_left_for_one_that_is_not():
+    """Who is bound to a core cannot get away from it by itself."""
+    assert choose(0, {0: IDLE_MIN - 0.01, 1: IDLE_ENOUGH}, own=0.1) == 1
+
+
+@pytest.mark.parametrize("core", [None, 0])
+def test_where_all_cores_are_busy_the_kernel_decides(core):
+    """It spreads threads as they come; nothing is gained by less choice."""
+    assert choose(core, {0: IDLE_MIN - 0.01, 1: IDLE_ENOUGH - 0.01}, own=0.1) is None
+
+
+def test_a_node_that_works_hard_has_all_cores():
+    """Its threads work at the same time then: the disk, the sockets and Python."""
+    assert choose(0, {0: 0.5, 1: 1.0}, own=OWN_MAX + 0.01) is None
+
+
+def test_a_core_that_tells_nothing_is_not_taken():
+    """Taken offline, or not ours to see."""
+    assert choose(None, {0: 0.0, 1: IDLE_ENOUGH}, own=0.0) == 1
+    assert choose(0, {0: 0.0, 1: 0.0}, own=0.0) is None
+
+
+def test_what_linux_counts_is_read(tmp_path):
+    """proc(5): waiting for a disk is time to spare; the first eight numbers are all there is."""
+    (tmp_path / "stat").write_text(STAT)
+
+    assert read_cores(tmp_path / "stat") == {0: Spent(861, 730), 7: Spent(960, 900)}
+
+
+def test_shares_are_of_the_time_between():
+    """A core that is new, or that stood still, has none."""
+    before = {0: Spent(100, 50), 1: Spent(100, 50)}
+    now = {0: Spent(200, 125), 1: Spent(100, 50), 2: Spent(10, 10)}
+
+    assert idle_shares(before, now) == {0: 0.75}
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core")
+def test_all_threads_move_together_and_may_leave_again(monkeypatch):
+    """The one that looks is not the one that works."""
+    cores = os.sched_getaffinity(0)
+    seen, done = [], threading.Event()
+    wakes = [threading.Event(), threading.Event()]
+
+    def work():
+        for wake in wakes:
+            wake.wait()
+            seen.append(os.sched_getaffinity(0))
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    chosen = iter([min(cores), None])
+    monkeypatch.setattr(seat_module, "choose", lambda *_: next(chosen))
+    seat = Seat()
+    try:
+        for wake in wakes:
+            seat.look()
+            count = len(seen)
+            wake.set()
+            while len(seen) == count and not done.wait(0.01):
+                pass
+    finally:
+        seat_module._run_on(cores)
+
+    assert seen == [{min(cores)}, cores]
+
+
+def test_elsewhere_than_on_linux_there_is_no_choice(monkeypatch):
+    """No core can be asked for there."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+
+    assert not Seat().is_choice
