@@ -87,19 +87,20 @@ class Actor:
         self._on_end(self.name)
 
     def _loop(self, brain: Brain) -> None:
-        handlers, waiting = listen(brain)
+        handlers, routers, waiting = listen(brain)
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
             wait_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
             wait_ms = min(wait_ms, brain.wait_ms_max())
-            taken = [(handlers[socket], drain(socket)) for socket, _ in zmq_poll(waiting, wait_ms)]
+            ready = zmq_poll(waiting, wait_ms)
+            taken = [(handlers[at], drain(at, has_address=at in routers)) for at, _ in ready]
             # Not before: what was sent while we stood still must not count from before that (R2).
             tick_due = self._tick(brain, tick_due)
             for handle, messages in taken:
                 for frames in messages:
                     handle(frames)
             if brain.flush():
-                handlers, waiting = listen(brain)
+                handlers, routers, waiting = listen(brain)
 
     def _tick(self, brain: Brain, due: float) -> float:
         """Hand in every tick that passed, also those of a pause: leases count on them."""
@@ -110,13 +111,14 @@ class Actor:
         return due
 
 
-def listen(brain: Brain) -> tuple[dict[Any, Handle], list[tuple[Any, int]]]:
-    """Who takes what arrives at a brain's sockets, and what zmq_poll is to look at."""
+def listen(brain: Brain) -> tuple[dict[Any, Handle], set[Any], list[tuple[Any, int]]]:
+    """Who takes what arrives at a brain's sockets, which are ROUTERs, what zmq_poll looks at."""
     handlers = brain.sockets()
-    return dict(handlers), [(socket, _READABLE) for socket in handlers]
+    routers = {socket for socket in handlers if socket.getsockopt(zmq.TYPE) == zmq.ROUTER}
+    return dict(handlers), routers, [(socket, _READABLE) for socket in handlers]
 
 
-def drain(socket: Socket) -> list[list[bytes]]:
+def drain(socket: Socket, *, has_address: bool) -> list[list[bytes]]:
     """All that waits there, up to a bound so that ticks go on.
 
     A look at EVENTS is a system call, an exception costs as much as two: one look, for most often
@@ -127,6 +129,8 @@ def drain(socket: Socket) -> list[list[bytes]]:
     try:
         while size < DRAIN_BYTES_MAX:
             frames = [receive_frame(socket, _AT_ONCE)]
+            if has_address:
+                frames.append(receive_frame(socket, _AT_ONCE))  # it never comes alone
             while option_of(socket, _RCVMORE):
                 frames.append(receive_frame(socket, _AT_ONCE))
             taken.append(frames)

@@ -99,7 +99,7 @@ class Node:
 
     def _wait(self) -> str:
         """Until an actor ended, or somebody asks to stop: which it was."""
-        seat = Seat() if self._config.one_core_while_quiet else None
+        seat = Seat(self._address.node_id) if self._config.one_core_while_quiet else None
         while True:
             try:
                 return self._events.get(timeout=LOOK_S if seat and seat.is_choice else None)

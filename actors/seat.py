@@ -15,13 +15,16 @@ from typing import NamedTuple
 LOOK_S = 0.25
 """How often the cores are looked at: a node that sits badly does so for no longer."""
 
-IDLE_MIN = 0.3
-"""A core with less time than this to spare is left."""
+SPARE_MIN, SPARE_ENOUGH = 0.3, 0.35
+"""With less of all cores' time to spare than this a node is let go, and with so much bound."""
 
-IDLE_ENOUGH = 0.45
-"""A core with so much time to spare is taken."""
+CROWDED = 0.1
+"""A core with less time than this to spare is left, if another one is quiet."""
 
-OWN_MAX = 0.5
+QUIET = 0.45
+"""A core with so much time to spare is one to go to."""
+
+OWN_MAX = 0.75
 """A node that uses more of a core than this needs another one beside it."""
 
 _STAT = Path("/proc/stat")
@@ -38,8 +41,10 @@ class Spent(NamedTuple):
 class Seat:
     """Where this process runs; elsewhere than on Linux, or on a single core, nothing to decide."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        """Nodes of different numbers begin on different cores, as far as there are any."""
         self.core: int | None = None
+        self._number = number
         self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         self._before = read_cores(_STAT) if self.is_choice else {}
         self._own_s, self._at = time.process_time(), time.monotonic()
@@ -54,24 +59,27 @@ class Seat:
         spent, own_s, at = read_cores(_STAT), time.process_time(), time.monotonic()
         idle = idle_shares(self._before, spent)
         own = (own_s - self._own_s) / (at - self._at)
-        core = choose(self.core, {core: idle.get(core, 0.0) for core in self._cores}, own)
+        shares = {core: idle.get(core, 0.0) for core in self._cores}
+        core = choose(self.core, shares, own, self._cores[self._number % len(self._cores)])
         self._before, self._own_s, self._at = spent, own_s, at
         if core != self.core:
             self.core = core
             _run_on({core} if core is not None else set(self._cores))
 
 
-def choose(core: int | None, idle: Mapping[int, float], own: float) -> int | None:
+def choose(core: int | None, idle: Mapping[int, float], own: float, home: int) -> int | None:
     """Which core to be on from now on; None for all of them.
 
-    `idle` is the share of its time that each core had nothing to do, `own` what we used of one.
+    `idle` is the share of its time that each core had nothing to do, `own` what we used of one,
+    `home` the core to take where several would do: one where few of the other nodes are.
     """
-    if own > OWN_MAX:
+    spare = sum(idle.values()) / len(idle)
+    if own > OWN_MAX or spare < (SPARE_ENOUGH if core is None else SPARE_MIN):
         return None
-    if core is not None and idle[core] >= IDLE_MIN:
+    if core is not None and idle[core] >= CROWDED:
         return core
-    best = max(idle, key=lambda at: idle[at])
-    return best if best != core and idle[best] >= IDLE_ENOUGH else None
+    quiet = {at: share for at, share in idle.items() if at != core and share >= QUIET}
+    return home if home in quiet else max(quiet, key=lambda at: quiet[at], default=core)
 
 
 def idle_shares(before: Mapping[int, Spent], now: Mapping[int, Spent]) -> dict[int, float]:

@@ -70,9 +70,11 @@ def _told_first(raft: Raft, before: frozenset[int]) -> frozenset[int]:
     is_wanted = raft.config.majority_first and not raft.membership.outgoing
     if raft.role is not LEADER or not is_wanted:
         return frozenset()
+    us, progress = raft.server_id, raft.progress
     fit = sorted(
-        (peer for peer in voters if peer != raft.server_id and _is_following(raft, peer)),
-        key=lambda peer: (-raft.progress[peer].match_index, peer not in before, peer),
+        (peer for peer in voters if peer != us and _is_following(raft, peer)),
+        # Of those alike neighbours: on one machine they sit on other cores (decision 0010).
+        key=lambda at: (-progress[at].match_index, at not in before, abs(at - us), at),
     )
     needed = majority(voters) - (raft.server_id in voters)
     return frozenset(fit[:needed]) if len(fit) >= needed else frozenset()

@@ -47,9 +47,9 @@ def test_what_came_while_the_process_stood_still_is_handed_in_behind_its_ticks(m
     """R2: a promise of silence, or a lease, never counts from before what it answers was sent."""
     clock = SimpleNamespace(now_s=0.0)
 
-    def drain_slowly(socket):
+    def drain_slowly(socket, *, has_address):
         clock.now_s += 5 * TICK_S
-        return drain(socket)
+        return drain(socket, has_address=has_address)
 
     monkeypatch.setattr(actor, "drain", drain_slowly)
     monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: clock.now_s))

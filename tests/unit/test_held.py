@@ -118,6 +118,17 @@ def test_who_acknowledged_more_is_told_first_from_the_next_tick_on(group):
     assert held.let_go(raft, appends((2, 3), 1), has_ticked=False) == [append(3, 1)]
 
 
+def test_of_those_alike_neighbours_are_told_first():
+    """Where nodes share a machine they sit on other cores than we do (decision 0010)."""
+    raft, held = leader(FIVE).raft, Held()
+    raft.server_id, raft.progress = 3, {**raft.progress, 1: raft.progress[2]}
+    held.let_go(raft, [], has_ticked=True)
+
+    told = held.let_go(raft, appends((1, 2, 4, 5), 1), has_ticked=False)
+
+    assert {message.target for message in told} == {2, 4}
+
+
 def test_of_two_alike_the_one_before_stays(group):
     """Each change costs a turn more."""
     raft, held = group

@@ -6,7 +6,18 @@ import threading
 import pytest
 
 from actors import seat as seat_module
-from actors.seat import IDLE_ENOUGH, IDLE_MIN, OWN_MAX, Seat, Spent, choose, idle_shares, read_cores
+from actors.seat import (
+    CROWDED,
+    OWN_MAX,
+    QUIET,
+    SPARE_ENOUGH,
+    SPARE_MIN,
+    Seat,
+    Spent,
+    choose,
+    idle_shares,
+    read_cores,
+)
 
 STAT = """cpu  900 0 90 9000 10 0 0 0 0 0
 cpu0 100 5 20 700 30 1 2 3 0 0
@@ -15,36 +26,40 @@ intr 1 2 3
 """
 
 
-def test_a_quiet_core_is_taken_the_quietest_of_them():
-    """A thread that is woken there runs at once."""
-    assert choose(None, {0: IDLE_ENOUGH, 1: 0.9}, own=0.1) == 1
+def test_a_node_goes_home_if_it_can_else_where_most_time_is():
+    """Nodes of one machine work for the same requests: two cores do so at the same time."""
+    assert choose(None, {0: QUIET, 1: 0.9, 2: 1.0}, own=0.1, home=0) == 0
+    assert choose(None, {0: QUIET - 0.01, 1: 0.9, 2: 1.0}, own=0.1, home=0) == 2
 
 
 def test_a_core_is_kept_while_it_has_time():
     """Another one that has more is not worth the caches."""
-    assert choose(0, {0: IDLE_MIN, 1: 1.0}, own=0.1) == 0
+    assert choose(1, {0: 1.0, 1: CROWDED}, own=0.1, home=0) == 1
 
 
 def test_a_core_that_others_keep_busy_is_left_for_one_that_is_not():
     """Who is bound to a core cannot get away from it by itself."""
-    assert choose(0, {0: IDLE_MIN - 0.01, 1: IDLE_ENOUGH}, own=0.1) == 1
+    crowded = CROWDED - 0.01
+    assert choose(0, {0: crowded, 1: 0.6}, own=0.1, home=0) == 1
+    assert choose(1, {0: 0.6, 1: crowded}, own=0.1, home=0) == 0
 
 
-@pytest.mark.parametrize("core", [None, 0])
-def test_where_all_cores_are_busy_the_kernel_decides(core):
-    """It spreads threads as they come; nothing is gained by less choice."""
-    assert choose(core, {0: IDLE_MIN - 0.01, 1: IDLE_ENOUGH - 0.01}, own=0.1) is None
+def test_a_core_is_kept_where_no_other_is_quiet():
+    """There is nowhere to go; the kernel is asked when little is left of all."""
+    assert choose(0, {0: 0.0, 1: 0.4, 2: 0.6}, own=0.1, home=0) == 2
+    assert choose(0, {0: 0.0, 1: 0.44, 2: 0.44, 3: 0.44}, own=0.1, home=0) == 0
+
+
+@pytest.mark.parametrize(("core", "enough"), [(None, SPARE_ENOUGH), (0, SPARE_MIN)])
+def test_where_little_is_left_of_all_cores_the_kernel_decides(core, enough):
+    """It spreads threads as they come, and a busy machine gains by that."""
+    assert choose(core, {0: enough - 0.01, 1: enough - 0.01}, own=0.1, home=0) is None
+    assert choose(core, {0: 0.1, 1: 2 * enough}, own=0.1, home=0) is not None
 
 
 def test_a_node_that_works_hard_has_all_cores():
     """Its threads work at the same time then: the disk, the sockets and Python."""
-    assert choose(0, {0: 0.5, 1: 1.0}, own=OWN_MAX + 0.01) is None
-
-
-def test_a_core_that_tells_nothing_is_not_taken():
-    """Taken offline, or not ours to see."""
-    assert choose(None, {0: 0.0, 1: IDLE_ENOUGH}, own=0.0) == 1
-    assert choose(0, {0: 0.0, 1: 0.0}, own=0.0) is None
+    assert choose(0, {0: 0.5, 1: 1.0}, own=OWN_MAX + 0.01, home=0) is None
 
 
 def test_what_linux_counts_is_read(tmp_path):
@@ -78,7 +93,7 @@ def test_all_threads_move_together_and_may_leave_again(monkeypatch):
     threading.Thread(target=work, daemon=True).start()
     chosen = iter([min(cores), None])
     monkeypatch.setattr(seat_module, "choose", lambda *_: next(chosen))
-    seat = Seat()
+    seat = Seat(1)
     try:
         for wake in wakes:
             seat.look()
@@ -96,4 +111,4 @@ def test_elsewhere_than_on_linux_there_is_no_choice(monkeypatch):
     """No core can be asked for there."""
     monkeypatch.delattr(os, "sched_getaffinity")
 
-    assert not Seat().is_choice
+    assert not Seat(1).is_choice
