@@ -24,7 +24,7 @@ from bench.peers.pysync import PySyncObj
 from bench.peers.redis import Redis
 from bench.systems import Failed, Load, System
 from bench.tally import Line
-from bench.trials import FRESH, FULL, LOADS, QUICK, Size, fill_of, load_of
+from bench.trials import FRESH, FULL, LOADS, QUICK, VALUE_BYTES, Size, fill_of, load_of
 
 PEERS = (Etcd, Redis, PySyncObj)
 ONLY_LOADS = (Redis, PySyncObj)
@@ -45,7 +45,8 @@ def main() -> int:
     stores = _stores(arguments)
     results: Results = {}
     try:
-        _run_loads([row for row in arguments.rows if row in LOADS], stores, size, results)
+        for rows in _by_value([row for row in arguments.rows if row in LOADS]):
+            _run_loads(rows, stores, size, results)
         _run_fresh([row for row in arguments.rows if row in FRESH], stores, size, results)
     except KeyboardInterrupt:
         print("stopped; what was measured so far:")
@@ -101,9 +102,14 @@ def _stores(arguments: argparse.Namespace) -> Stores:
     return {name: made for name, made in stores.items() if name in (arguments.only or stores)}
 
 
+def _by_value(rows: list[str]) -> list[list[str]]:
+    """Rows of the same size of value; the others' leavings are not theirs to clear away."""
+    sizes = sorted({LOADS[row][2] for row in rows}, key=lambda size: (size != VALUE_BYTES, size))
+    return [[row for row in rows if LOADS[row][2] == size] for size in sizes]
+
+
 def _run_loads(rows: list[str], stores: Stores, size: Size, results: Results) -> None:
-    if not rows:
-        return
+    """Rounds of these rows, on one running store of each kind."""
     with ExitStack() as stack:
         running = {name: stack.enter_context(make()) for name, make in stores.items()}
         for name in running:

@@ -46,7 +46,7 @@ class Held:
             self._appends.setdefault(peer, []).append(message)
         elif isinstance(message, Heartbeat):
             before = self._beats.get(peer)
-            if before is not None and not message.read_round:
+            if before and before.term == message.term and not message.read_round:
                 message = message._replace(read_round=before.read_round)
             self._beats[peer] = message
         else:

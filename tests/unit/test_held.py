@@ -69,6 +69,17 @@ def test_a_commit_told_behind_a_round_does_not_take_the_round_away(group):
     assert held.let_go(raft, [], has_ticked=True) == [beat(3, commit=1, read_round=4)]
 
 
+def test_a_round_of_an_earlier_term_is_not_asked_for_in_this_one(group):
+    """R1: its answer would count for this term's rounds."""
+    raft, held = group
+    held.let_go(raft, [beat(3, read_round=4)], has_ticked=False)
+    word = beat(3, commit=1)._replace(term=2)
+
+    held.let_go(raft, [word], has_ticked=False)
+
+    assert held.let_go(raft, [], has_ticked=True) == [word]
+
+
 def test_an_append_does_not_take_a_round_away_either(group):
     """It tells of the commit, and asks for no answer to the round."""
     raft, held = group
