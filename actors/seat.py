@@ -2,13 +2,15 @@
 
 To wake a thread on the core that one runs on takes 1 us, on another one 40 to 50 us where cores are
 virtual and sleep (docs/decisions/0010-one-core-while-quiet.md). The actors of a node hand work from
-one to the next, so a lone request gains a third. When its core is busy a node goes to another one,
+one to the next, so a lone get takes a third less. When its core is busy a node goes to another one,
 and where all are it runs on all of them, as if this file did not exist.
 """
 
 import os
+import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,13 +48,9 @@ class Seat:
         self.core: int | None = None
         self._number = number
         self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        self._before = read_cores(_STAT) if self.is_choice else {}
+        self._before = read_cores(_STAT) if len(self._cores) > 1 else {}
         self._own_s, self._at = time.process_time(), time.monotonic()
-
-    @property
-    def is_choice(self) -> bool:
-        """Whether there is anything to choose from."""
-        return len(self._cores) > 1 and _STAT.exists()
+        self.is_choice = bool(self._before)
 
     def look(self) -> None:
         """Move, if that is better."""
@@ -62,9 +60,8 @@ class Seat:
         shares = {core: idle.get(core, 0.0) for core in self._cores}
         core = choose(self.core, shares, own, self._cores[self._number % len(self._cores)])
         self._before, self._own_s, self._at = spent, own_s, at
-        if core != self.core:
+        if core != self.core and _run_on({core} if core is not None else set(self._cores)):
             self.core = core
-            _run_on({core} if core is not None else set(self._cores))
 
 
 def choose(core: int | None, idle: Mapping[int, float], own: float, home: int) -> int | None:
@@ -92,20 +89,26 @@ def idle_shares(before: Mapping[int, Spent], now: Mapping[int, Spent]) -> dict[i
 
 
 def read_cores(stat: Path) -> dict[int, Spent]:
-    """What each core did since the machine was started, in Linux's own words (proc(5))."""
+    """What each core did since the machine was started (proc(5)); nothing, if that is not told."""
     found = {}
-    for line in stat.read_text().splitlines():
-        name, *fields = line.split()
-        if name.startswith("cpu") and name != "cpu":
-            numbers = [int(field) for field in fields[:8]]
-            found[int(name[3:])] = Spent(sum(numbers), numbers[_IDLE] + numbers[_IOWAIT])
+    try:
+        lines = stat.read_text().splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        if re.match(r"cpu\d+( \d+){5}", line):
+            core, *numbers = (int(number) for number in line[3:].split()[:9])
+            found[core] = Spent(sum(numbers), numbers[_IDLE] + numbers[_IOWAIT])
     return found
 
 
-def _run_on(cores: set[int]) -> None:
-    """All threads that there are; later ones begin where the one that makes them is."""
-    for thread in Path("/proc/self/task").iterdir():
-        try:
+def _run_on(cores: set[int]) -> bool:
+    """All threads that there are, if they can be found; later ones begin beside their makers."""
+    try:
+        threads = list(Path("/proc/self/task").iterdir())
+    except OSError:
+        return False  # no descriptor is left, say: a node does not end for that
+    for thread in threads:
+        with suppress(OSError):  # it has ended, or our cores were taken away: all we lose is time
             os.sched_setaffinity(int(thread.name), cores)
-        except OSError:
-            continue  # it has ended, or somebody took our cores away: all we lose is time
+    return True

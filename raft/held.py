@@ -76,7 +76,7 @@ def _told_first(raft: Raft, before: frozenset[int]) -> frozenset[int]:
         # Of those alike neighbours: on one machine they sit on other cores (decision 0010).
         key=lambda at: (-progress[at].match_index, at not in before, abs(at - us), at),
     )
-    needed = majority(voters) - (raft.server_id in voters)
+    needed = majority(voters) - (us in voters)
     return frozenset(fit[:needed]) if len(fit) >= needed else frozenset()
 
 

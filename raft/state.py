@@ -72,6 +72,7 @@ class Config(NamedTuple):
     election_ticks_min: int = 15
     election_ticks_max: int = 30
     heartbeat_ticks: int = 5
+    majority_first: bool = True  # the driver tells the other followers with the next tick
     append_bytes_max: int = 1_048_576  # an AppendEntries is cut here
     inflight_messages_max: int = 64  # per follower; at the bound the leader waits for answers
     inflight_bytes_max: int = 8_388_608
@@ -89,7 +90,6 @@ class Config(NamedTuple):
     pre_vote: bool = True
     check_quorum: bool = True
     lease_reads: bool = False
-    majority_first: bool = True  # the driver tells the other followers with the next tick
     lease_drift_percent: int = 10  # how much faster a follower's clock may run than the leader's
 
     def check(self) -> None:

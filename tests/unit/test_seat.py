@@ -1,7 +1,9 @@
 """actors/seat.py: on which core a node's threads run."""
 
+import errno
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,8 @@ from actors.seat import (
 STAT = """cpu  900 0 90 9000 10 0 0 0 0 0
 cpu0 100 5 20 700 30 1 2 3 0 0
 cpu7 50 0 10 900 0 0 0 0 0 0
+cpu8 1 2
+
 intr 1 2 3
 """
 
@@ -67,6 +71,30 @@ def test_what_linux_counts_is_read(tmp_path):
     (tmp_path / "stat").write_text(STAT)
 
     assert read_cores(tmp_path / "stat") == {0: Spent(861, 730), 7: Spent(960, 900)}
+
+
+def test_what_cannot_be_read_is_nothing_to_choose_by(tmp_path, monkeypatch):
+    """A sandbox shows no cores; a node goes on as the kernel likes."""
+    assert read_cores(tmp_path / "stat") == {}
+    monkeypatch.setattr(seat_module, "_STAT", tmp_path / "stat")
+
+    assert not Seat(1).is_choice
+
+
+def test_a_node_without_a_descriptor_left_stays_where_it_is(monkeypatch):
+    """It is asked to move again with the next look, and does not end."""
+
+    def refuse(_):
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(seat_module, "choose", lambda *_: 0)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    seat = Seat(1)
+    seat._cores = [0, 1]
+
+    seat.look()
+
+    assert seat.core is None
 
 
 def test_shares_are_of_the_time_between():
