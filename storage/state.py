@@ -5,7 +5,7 @@ frozen memtable, which nobody changes any more, and uses a write transaction of 
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count, islice
 from typing import NamedTuple
 
@@ -133,10 +133,8 @@ class StateStore:
             saved = read_saved(txn)
             if saved.snapshot.last_included_index < frozen.snapshot.last_included_index:
                 cursor = txn.cursor(self.slots[saved.slot])
-                items = iter(frozen.memtable.values.items())
-                chunks = iter(lambda: list(islice(items, CHUNK_KEYS_MAX)), [])
-                for number, chunk in enumerate(chunks, 1):
-                    _write_keys(cursor, chunk)
+                for number, part in enumerate(frozen.memtable.parts(CHUNK_KEYS_MAX), 1):
+                    _write_keys(cursor, part, frozen.memtable.values)
                     if number % CHUNKS_MAPPED_MAX == 0:
                         self.disk.let_pages_go()
                 write_saved(
@@ -207,11 +205,15 @@ def _newest(
         done = key
 
 
-def _write_keys(cursor: "lmdb.Cursor[bytes]", chunk: list[tuple[bytes, bytes | None]]) -> None:
-    """Unsorted: sorting them all at once would hold up every thread for as long (measured)."""
-    rows = [(PREFIX + key, value) for key, value in chunk if value is not None]
-    consumed, added = cursor.putmulti(rows)
-    assert consumed == added == len(rows), "LMDB skipped a key"
-    for key, value in chunk:
-        if value is None and cursor.set_key(PREFIX + key):
-            cursor.delete()
+def _write_keys(
+    cursor: "lmdb.Cursor[bytes]", keys: list[bytes], values: Mapping[bytes, bytes | None]
+) -> None:
+    """In order LMDB finds most keys on the page that it is on: a third of the time."""
+    for start in range(0, len(keys), CHUNK_KEYS_MAX):
+        chunk = [(key, values[key]) for key in keys[start : start + CHUNK_KEYS_MAX]]
+        rows = [(PREFIX + key, value) for key, value in chunk if value is not None]
+        consumed, added = cursor.putmulti(rows)
+        assert consumed == added == len(rows), "LMDB skipped a key"
+        for key, value in chunk:
+            if value is None and cursor.set_key(PREFIX + key):
+                cursor.delete()
