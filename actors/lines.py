@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from random import SystemRandom
 
 import zmq
@@ -64,15 +65,16 @@ class Lines:
         self._by_descriptor: dict[int, Line] = {}
         self._behind: list[int] = []  # of whom more came than is taken at a time
         self._outgoing: list[tuple[str, bytes]] = []
-        self._spoken: set[Line] = set()
+        self._unsure: set[Line] = set()  # a notice of theirs may be taken that was not heeded
 
     def hear(self, descriptors: Iterable[int] | None) -> list[Settled]:
-        """Take what came there, None: everywhere; the calls that ended."""
+        """Take what came there, None: everywhere; the calls that ended. listen() has to follow."""
         now = time.monotonic()
         behind, self._behind = self._behind, []
-        ready = self._by_descriptor if descriptors is None else [*descriptors, *behind]
-        for descriptor in ready:
+        for descriptor in self._by_descriptor if descriptors is None else behind:
             self._look(self._by_descriptor[descriptor], now)
+        for descriptor in descriptors or ():
+            self._take_one(self._by_descriptor[descriptor], now)
         return self.router.take_settled()
 
     def decide(self) -> list[Settled]:
@@ -88,9 +90,9 @@ class Lines:
             self._send(endpoint, frame)
 
     def listen(self) -> bool:
-        """Whether there was news, where we spoke, that nobody would tell of; it is heard now."""
-        spoken, self._spoken = self._spoken, set()
-        found = [line for line in spoken if line.has_news()]
+        """Whether there was news that nobody would tell of, where we spoke or heard; heard now."""
+        unsure, self._unsure = self._unsure, set()
+        found = [line for line in unsure if line.has_news()]
         for line in found:
             self._look(line, time.monotonic())
         return bool(found)
@@ -105,10 +107,16 @@ class Lines:
         for line in self._lines.values():
             line.socket.close()
         self._lines.clear()
-        self._spoken.clear()
+        self._unsure.clear()
         self._by_descriptor.clear()
         _release(self._context)
         return self.router.close()
+
+    def _take_one(self, line: Line, now: float) -> None:
+        """Mostly it is the only one; whoever is woken by it speaks, and then we look anyway."""
+        self._unsure.add(line)
+        with suppress(zmq.Again):
+            self._take(line, now)
 
     def _look(self, line: Line, now: float) -> None:
         """What came, and whether the connection is still, or only now, there."""
@@ -133,23 +141,26 @@ class Lines:
         """
         for _ in range(DRAIN_MAX):
             try:
-                frame = receive_frame(line.socket, AT_ONCE)
+                self._take(line, now)
             except zmq.Again:
                 return line.events()
-            try:
-                self.router.on_reply(line.endpoint, decode_reply(frame), now)
-            except CodecError:
-                self.bad_replies += 1
             events = line.events()
             if not events & READABLE:
                 return events
         self._behind.append(line.descriptor)
         return line.events()
 
+    def _take(self, line: Line, now: float) -> None:
+        frame = receive_frame(line.socket, AT_ONCE)
+        try:
+            self.router.on_reply(line.endpoint, decode_reply(frame), now)
+        except CodecError:
+            self.bad_replies += 1
+
     def _send(self, endpoint: str, frame: bytes) -> None:
         try:
             line = self._lines.get(endpoint) or self._connect(endpoint)
-            self._spoken.add(line)
+            self._unsure.add(line)
             if line.waiting is None:
                 send_frame(line.socket, frame, AT_ONCE)
             else:

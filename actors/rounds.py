@@ -36,8 +36,7 @@ class Part:
         """Take what came; whoever is woken by it may speak in the same round as we do."""
         if not self.is_over:
             self._tell(self._lines.hear(descriptors))
-            if self._lines.router.has_work:
-                self._rounds.call_after_tasks(self)
+            self._rounds.call_after_tasks(self)
 
     def decide(self) -> None:
         """Find what is to be sent, and which calls ended."""
@@ -70,17 +69,16 @@ class Rounds:
         self._loop = loop
         self._called: list[Part] = []
         self._heard: list[Part] = []
+        self._is_scheduled = False
         self._waiting: dict[Part, float] = {}  # when each is due
         self._timer: TimerHandle | None = None
         self._timer_at = NEVER
 
     def call(self, part: Part) -> None:
         """It comes in the next round, once."""
-        if not part.is_called:
-            part.is_called = True
-            if not self._called:
-                self._loop.call_soon(self._go_round)
-            self._called.append(part)
+        self._gather(part)
+        if not self._heard:  # else the round comes after those who heard
+            self._schedule()
 
     def call_after_tasks(self, part: Part) -> None:
         """As call, once the tasks that are woken by now have run: they may have more to send."""
@@ -92,13 +90,29 @@ class Rounds:
         """It is closed."""
         self._waiting.pop(part, None)
 
+    def _gather(self, part: Part) -> None:
+        if not part.is_called:
+            part.is_called = True
+            self._called.append(part)
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._go_round)
+
     def _call_heard(self) -> None:
+        """One alone goes at once; of several the last may have woken tasks that come behind us."""
         heard, self._heard = self._heard, []
         for part in heard:
-            self.call(part)
+            self._gather(part)
+        if len(heard) == 1:
+            self._go_round()
+        else:
+            self._schedule()
 
     def _go_round(self) -> None:
         called, self._called = self._called, []
+        self._is_scheduled = False
         for part in called:
             part.is_called = False
         for part in called:
@@ -130,7 +144,6 @@ class Rounds:
         for part in [part for part, due in self._waiting.items() if due <= now]:
             del self._waiting[part]
             part.hear(None)
-            self.call(part)
         if self._waiting:
             self._set_timer(min(self._waiting.values()))
 
