@@ -47,7 +47,7 @@ def begin_round(raft: Raft) -> None:
     raft.readers_waiting.clear()
     raft.readers_in_rounds += len(readers)
     raft.read_rounds.append(ReadRound(raft.round_number, raft.commit_index, readers))
-    _confirm(raft)
+    _confirm_alone(raft)
 
 
 def broadcast_heartbeat(raft: Raft) -> None:
@@ -62,7 +62,7 @@ def broadcast_heartbeat(raft: Raft) -> None:
     for server in raft.progress:
         if server != raft.server_id:
             send_heartbeat(raft, server, raft.round_number)
-    _confirm(raft)  # where we are a majority nobody else will
+    _confirm_alone(raft)
 
 
 def send_heartbeat(raft: Raft, server: int, number: int) -> None:
@@ -138,6 +138,12 @@ def abandon(raft: Raft) -> None:
     raft.readers_in_rounds = 0
     raft.lease_until = 0
     raft.lease_barred = False
+
+
+def _confirm_alone(raft: Raft) -> None:
+    """Where we are a majority nobody else will; where others vote, it takes the answer of one."""
+    if len(raft.membership.voters) == 1:
+        _confirm(raft)
 
 
 def _confirm(raft: Raft) -> None:
