@@ -2,12 +2,13 @@
 
 To wake a thread on the core that one runs on takes 1 us, on another one 40 to 50 us where cores are
 virtual and sleep (docs/decisions/0010-one-core-while-quiet.md). The actors of a node hand work from
-one to the next, so a lone get takes a third less. When its core is busy a node goes to another one,
+one to the next, so a lone get takes a third less. When its core is busy a node looks for another,
 and where all are it runs on all of them, as if this file did not exist.
 """
 
 import os
 import re
+import resource
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,10 +22,13 @@ SPARE_MIN, SPARE_ENOUGH = 0.3, 0.35
 """With less of all cores' time to spare than this a node is let go, and with so much bound."""
 
 CROWDED = 0.1
-"""A core with less time than this to spare is left, if another one is quiet."""
+"""A core with less time than this to spare is left, and the next look finds a better one."""
 
 QUIET = 0.45
 """A core with so much time to spare is one to go to."""
+
+ROOM = 0.12
+"""A node goes home when so much of that core would be left."""
 
 OWN_MAX = 0.75
 """A node that uses more of a core than this needs another one beside it."""
@@ -44,12 +48,13 @@ class Seat:
     """Where this process runs; elsewhere than on Linux, or on a single core, nothing to decide."""
 
     def __init__(self, number: int) -> None:
-        """Nodes of different numbers begin on different cores, as far as there are any."""
+        """Nodes of different numbers have different homes, as far as there are cores."""
         self.core: int | None = None
         self._number = number
         self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         self._before = read_cores(_STAT) if len(self._cores) > 1 else {}
         self._own_s, self._at = time.process_time(), time.monotonic()
+        self._written = blocks_written()
         self.is_choice = bool(self._before)
 
     def look(self) -> None:
@@ -58,25 +63,42 @@ class Seat:
         idle = idle_shares(self._before, spent)
         own = (own_s - self._own_s) / (at - self._at)
         shares = {core: idle.get(core, 0.0) for core in self._cores}
-        core = choose(self.core, shares, own, self._cores[self._number % len(self._cores)])
+        core = choose(self.core, shares, own, self._home())
         self._before, self._own_s, self._at = spent, own_s, at
         if core != self.core and _run_on({core} if core is not None else set(self._cores)):
             self.core = core
+
+    def _home(self) -> int:
+        """One of its own for a node that writes, for then all work at once: each on its disk.
+
+        One for all where none writes: all they do is hand on what each waits for.
+        """
+        written, before = blocks_written(), self._written
+        self._written = written
+        return self._cores[self._number % len(self._cores) if written != before else -1]
 
 
 def choose(core: int | None, idle: Mapping[int, float], own: float, home: int) -> int | None:
     """Which core to be on from now on; None for all of them.
 
     `idle` is the share of its time that each core had nothing to do, `own` what we used of one,
-    `home` the core to take where several would do: one where few of the other nodes are.
+    `home` the core to be on if there is room.
     """
     spare = sum(idle.values()) / len(idle)
     if own > OWN_MAX or spare < (SPARE_ENOUGH if core is None else SPARE_MIN):
         return None
-    if core is not None and idle[core] >= CROWDED:
-        return core
-    quiet = {at: share for at, share in idle.items() if at != core and share >= QUIET}
-    return home if home in quiet else max(quiet, key=lambda at: quiet[at], default=core)
+    ours = 0.0 if core is None else own  # unbound we are on all of them already
+    if core != home and idle[home] - ours >= ROOM:
+        return home
+    if core is not None:
+        return core if idle[core] >= CROWDED else None
+    quiet = {at: share for at, share in idle.items() if share >= QUIET}
+    return max(quiet, key=lambda at: quiet[at], default=None)
+
+
+def blocks_written() -> int:
+    """How much this process has had written to disks; nothing, where a disk is memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_oublock
 
 
 def idle_shares(before: Mapping[int, Spent], now: Mapping[int, Spent]) -> dict[int, float]:

@@ -12,10 +12,12 @@ from actors.seat import (
     CROWDED,
     OWN_MAX,
     QUIET,
+    ROOM,
     SPARE_ENOUGH,
     SPARE_MIN,
     Seat,
     Spent,
+    blocks_written,
     choose,
     idle_shares,
     read_cores,
@@ -30,35 +32,66 @@ intr 1 2 3
 """
 
 
-def test_a_node_goes_home_if_it_can_else_where_most_time_is():
-    """Nodes of one machine work for the same requests: two cores do so at the same time."""
-    assert choose(None, {0: QUIET, 1: 0.9, 2: 1.0}, own=0.1, home=0) == 0
-    assert choose(None, {0: QUIET - 0.01, 1: 0.9, 2: 1.0}, own=0.1, home=0) == 2
+def test_a_node_goes_home_if_there_is_room_else_where_most_time_is():
+    """It would be there with all it does; unbound a part of that is there already."""
+    assert choose(None, {0: ROOM, 1: 0.9, 2: 1.0}, own=0.5, home=0) == 0
+    assert choose(None, {0: ROOM - 0.01, 1: 0.9, 2: 1.0}, own=0.0, home=0) == 2
+    assert choose(2, {0: ROOM + 0.5, 1: 1.0, 2: 0.9}, own=0.5, home=0) == 0
+    assert choose(2, {0: ROOM + 0.49, 1: 1.0, 2: 0.9}, own=0.5, home=0) == 2
 
 
 def test_a_core_is_kept_while_it_has_time():
     """Another one that has more is not worth the caches."""
-    assert choose(1, {0: 1.0, 1: CROWDED}, own=0.1, home=0) == 1
+    assert choose(1, {0: 1.0, 1: CROWDED}, own=0.1, home=1) == 1
 
 
-def test_a_core_that_others_keep_busy_is_left_for_one_that_is_not():
-    """Who is bound to a core cannot get away from it by itself."""
+def test_nodes_that_write_sit_apart_and_others_together(monkeypatch):
+    """Each waits for a disk of its own at the same time; of a read each waits for the others."""
+    written = iter([5, 5, 6, 6])  # when it was made, and at each look
+    homes = []
+    monkeypatch.setattr(seat_module, "blocks_written", lambda: next(written))
+    monkeypatch.setattr(seat_module, "choose", lambda _, __, ___, home: homes.append(home))
+    seat = Seat(2)
+    seat._cores = [3, 4]
+
+    for _ in range(3):
+        seat.look()
+
+    assert homes == [4, 3, 4]
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux tells")
+def test_what_is_written_is_seen(tmp_path):
+    """In blocks of 512 bytes, as proc(5) says; on a file system in memory both are nothing."""
+    with (tmp_path / "file").open("wb") as file:
+        file.write(bytes(1 << 20))
+        file.flush()
+        os.fsync(file.fileno())
+
+    told = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+
+    assert blocks_written() == int(told["write_bytes"]) // 512
+
+
+def test_a_core_that_others_keep_busy_is_left():
+    """Who is bound cannot get away by itself; several at once must not all go to the same one."""
     crowded = CROWDED - 0.01
-    assert choose(0, {0: crowded, 1: 0.6}, own=0.1, home=0) == 1
-    assert choose(1, {0: 0.6, 1: crowded}, own=0.1, home=0) == 0
+    assert choose(0, {0: crowded, 1: 0.7}, own=0.1, home=0) is None
+    assert choose(None, {0: crowded, 1: 0.7}, own=0.1, home=0) == 1
 
 
-def test_a_core_is_kept_where_no_other_is_quiet():
-    """There is nowhere to go; the kernel is asked when little is left of all."""
-    assert choose(0, {0: 0.0, 1: 0.4, 2: 0.6}, own=0.1, home=0) == 2
-    assert choose(0, {0: 0.0, 1: 0.44, 2: 0.44, 3: 0.44}, own=0.1, home=0) == 0
+def test_a_node_that_is_let_go_stays_so_where_no_core_is_quiet():
+    """There is nowhere to go."""
+    assert choose(None, {0: 0.0, 1: QUIET - 0.01, 2: 0.64}, own=0.1, home=0) == 2
+    busy = dict.fromkeys(range(1, 6), QUIET - 0.01)
+    assert choose(None, {0: 0.0, **busy}, own=0.1, home=0) is None
 
 
 @pytest.mark.parametrize(("core", "enough"), [(None, SPARE_ENOUGH), (0, SPARE_MIN)])
 def test_where_little_is_left_of_all_cores_the_kernel_decides(core, enough):
     """It spreads threads as they come, and a busy machine gains by that."""
     assert choose(core, {0: enough - 0.01, 1: enough - 0.01}, own=0.1, home=0) is None
-    assert choose(core, {0: 0.1, 1: 2 * enough}, own=0.1, home=0) is not None
+    assert choose(core, {0: 0.1, 1: 2 * enough}, own=0.1, home=1) is not None
 
 
 def test_a_node_that_works_hard_has_all_cores():
