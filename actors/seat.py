@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 LOOK_S = 0.25
-"""How often the cores are looked at: a node that sits badly does so for no longer."""
+"""How often the cores are looked at: a node that sits badly does so for two looks at most."""
 
 SPARE_MIN, SPARE_ENOUGH = 0.3, 0.35
 """With less of all cores' time to spare than this a node is let go, and with so much bound."""
 
 CROWDED = 0.1
-"""A core with less time than this to spare is left, and the next look finds a better one."""
+"""A core with less time than this to spare is left, for all of them until the next look."""
 
 QUIET = 0.45
 """A core with so much time to spare is one to go to."""
