@@ -69,6 +69,8 @@ def test_a_taken_port_is_refused(make_cluster, port):
     cluster = make_cluster(1, start=False)
     number = getattr(cluster.nodes[1], port)
     with socket.socket() as taker:
+        # Links of a cluster that had this port a moment ago may linger, as they may for a node.
+        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taker.bind((HOST, number))
         taker.listen()
         cluster.start()
