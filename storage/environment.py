@@ -19,6 +19,7 @@ from typing import BinaryIO, NamedTuple
 import lmdb
 
 from storage.mapping import Mapping
+from storage.tail import write_lost_again
 
 FORMAT = 1
 """Of everything below a node's directory; a later one is refused by an earlier program."""
@@ -95,6 +96,7 @@ class Disk:
         self._failed = False
         self._mapping = Mapping(self.path / "data.mdb")
         self._page_bytes = environment.stat()["psize"]
+        self._has_synced_head = environment.flags()["metasync"]
 
     def check_space(self) -> None:
         """DiskFull while less than the reserve is free."""
@@ -107,15 +109,22 @@ class Disk:
         self._mapping.let_go(pages * self._page_bytes)
 
     @contextmanager
-    def transaction(self) -> Iterator["lmdb.Transaction[bytes]"]:
-        """All of it durable at the end of the block, or else DiskFull or DiskFailed and nothing."""
+    def transaction(self, *, head_can_wait: bool = False) -> Iterator["lmdb.Transaction[bytes]"]:
+        """All of it durable at the end of the block, or else DiskFull or DiskFailed and nothing.
+
+        LMDB's head is not, if it can wait for the next transaction (storage/tail.py).
+        """
         if self._failed:
             raise DiskFailed(f"{self.path}: an earlier write failed")
+        is_committed = False
         try:
             with self.environment.begin(write=True) as txn:
                 yield txn
+            is_committed = True
+            if not (head_can_wait or self._has_synced_head):
+                self.environment.sync(force=True)
         except lmdb.Error as error:
-            if _is_full(error, self.path):
+            if not is_committed and _is_full(error, self.path):
                 raise DiskFull(f"{self.path}: {error}") from error
             self._failed = True
             raise DiskFailed(f"{self.path}: {error}") from error
@@ -139,7 +148,7 @@ def open_node(directory: Path, identity: Identity) -> Opened:
         is_member = _check_member(directory, lock, identity)
         if not is_member:
             _create(directory, identity)
-        log = open_environment(directory / "log", identity, must_exist=is_member)
+        log = open_log(directory / "log", identity, must_exist=is_member)
         undo.callback(log.close)
         state = open_environment(directory / "state", identity, must_exist=is_member)
         undo.callback(state.close)
@@ -151,8 +160,26 @@ def open_node(directory: Path, identity: Identity) -> Opened:
     return Opened(log, state, lock)
 
 
+def open_log(path: Path, identity: Identity, *, must_exist: bool = False) -> lmdb.Environment:
+    """As open_environment, with what a power cut has hidden of it (storage/tail.py)."""
+    environment = open_environment(path, identity, must_exist=must_exist, metasync=False)
+    try:
+        write_lost_again(environment)
+    except (ValueError, OSError, lmdb.Error) as error:
+        environment.close()
+        if isinstance(error, lmdb.Error) and _is_full(error, path):
+            raise DiskFull(f"{path}: {error}") from error
+        raise StorageRefused(f"{path} is damaged, or cannot be written: {error}") from error
+    return environment
+
+
 def open_environment(
-    path: Path, identity: Identity, *, readers_max: int = READERS_MAX, must_exist: bool = False
+    path: Path,
+    identity: Identity,
+    *,
+    readers_max: int = READERS_MAX,
+    must_exist: bool = False,
+    metasync: bool = True,
 ) -> lmdb.Environment:
     """The environment in this directory, new if it may be; refused if it is not this node's."""
     try:
@@ -162,7 +189,7 @@ def open_environment(
         raise StorageRefused(f"cannot use {path}: {error.strerror}") from error
     if is_strange:
         raise StorageRefused(f"{path} is not empty, and what it holds is not Kvorum's")
-    environment = _open(path, readers_max)
+    environment = _open(path, readers_max, metasync=metasync)
     try:
         _check_length(environment)
         environment.reader_check()  # readers that were killed would pin their pages for ever
@@ -239,8 +266,8 @@ def _become_member(directory: Path, lock: BinaryIO, identity: Identity) -> None:
     _sync_directory(directory.parent)
 
 
-def _open(path: Path, readers_max: int) -> lmdb.Environment:
-    """Opened with as much address space as the system gives; syncs stay as LMDB has them."""
+def _open(path: Path, readers_max: int, *, metasync: bool) -> lmdb.Environment:
+    """Opened with as much address space as the system gives."""
     map_bytes = MAP_BYTES
     while True:
         try:
@@ -250,8 +277,8 @@ def _open(path: Path, readers_max: int) -> lmdb.Environment:
                 subdir=True,
                 max_readers=readers_max,
                 max_dbs=DATABASES_MAX,
-                metasync=True,  # without these two a power cut loses or mixes what was written
-                sync=True,
+                metasync=metasync,  # without it a power cut takes back the last commit
+                sync=True,  # and without this it mixes what was written
                 writemap=False,  # a full disk would be SIGBUS
             )
         except lmdb.Error as error:

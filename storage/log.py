@@ -6,7 +6,7 @@ Hard state and base lie in the environment's own root, which every commit rewrit
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
 from threading import get_ident
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import lmdb
 from messages.codec import CodecError, decode_membership, encode_membership
 from messages.raft import COMMAND, MEMBERSHIP, NOBODY, NOOP, Entry, HardState, Membership, Snapshot
 from storage.environment import RESERVE_BYTES, Disk, StorageRefused
+from storage.tail import TAIL_BYTES_MAX, Row, Tails, size_of
 
 CHUNK_ENTRIES_MAX = 1_000
 """No call into LMDB handles more, so that none holds up the other threads for long."""
@@ -71,6 +72,7 @@ class LogStore:
         self._disk = Disk(environment, reserve_bytes)
         self._thread = 0
         self._marks: dict[int, Marks] = {}  # as of the last commit; a failed one forgets them
+        self._tails = Tails()
         with self._disk.transaction() as txn:
             self._entries = environment.open_db(b"entries", txn)
             cursor = txn.cursor(self._entries)
@@ -115,8 +117,11 @@ class LogStore:
             self._disk.check_space()
         self._check_thread()
         known, self._marks = self._marks, {}
-        with self._disk.transaction() as txn:
+        tail = _tail_of(writes, known)
+        with self._disk.transaction(head_can_wait=bool(tail)) as txn:
+            self._tails.put(txn, tail)
             written = {write.group: self._write(txn, write, known) for write in writes}
+        self._tails.on_committed()
         self._marks = known | written
 
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
@@ -130,6 +135,8 @@ class LogStore:
             else:
                 _delete_from(cursor, group, 0)
             _put_root(txn, group, hard_state, snapshot)
+            self._tails.put(txn, ())
+        self._tails.on_committed()
 
     def let_pages_go(self) -> None:
         """What was read so far counts no longer as this process's memory."""
@@ -186,10 +193,32 @@ class LogStore:
         assert self._thread == get_ident(), "two threads write one log"
 
 
+def _tail_of(writes: Sequence[LogWrite], known: Mapping[int, Marks]) -> list[Row]:
+    """All that these writes put, if they only append, and little; else nothing.
+
+    What they delete of compacted entries the next write deletes again.
+    """
+    rows: list[Row] = []
+    size = 0
+    for group, hard_state, base, first_index, entries in writes:
+        marks = known.get(group)
+        is_append = marks and base is None and first_index > marks.last_index
+        size += sum(len(entry.payload) for entry in entries)
+        if not is_append or size > TAIL_BYTES_MAX:
+            return []
+        rows.append(Row(*_hard_state_row(group, hard_state), is_root=True))
+        rows += (Row(*row, is_root=False) for row in _encode_entries(group, first_index, entries))
+    return rows if size_of(rows) <= TAIL_BYTES_MAX else []
+
+
+def _hard_state_row(group: int, hard_state: HardState) -> tuple[bytes, bytes]:
+    return _root_key(b"hard_state", group), _sealed(_HARD_STATE.pack(*hard_state))
+
+
 def _put_root(
     txn: "lmdb.Transaction[bytes]", group: int, hard_state: HardState, base: Snapshot | None
 ) -> None:
-    txn.put(_root_key(b"hard_state", group), _sealed(_HARD_STATE.pack(*hard_state)))
+    txn.put(*_hard_state_row(group, hard_state))
     if base is not None:
         index, term, membership = base
         raw = _BASE.pack(index, term) + encode_membership(membership)

@@ -17,10 +17,10 @@ class MemoryLog:
     """What storage.log.LogStore promises, in lists."""
 
     def __init__(self) -> None:
-        self._groups: dict[int, Loaded] = {}
+        self.groups: dict[int, Loaded] = {}
 
     def load(self, group: int) -> Loaded:
-        return self._groups.get(group, NOTHING)
+        return self.groups.get(group, NOTHING)
 
     def write(
         self,
@@ -40,10 +40,10 @@ class MemoryLog:
             joined = (*kept[: max(place, 0)], *entries)
             new = base or old
             cut = new.last_included_index - old.last_included_index
-            self._groups[group] = Loaded(hard_state, new, joined[cut:])
+            self.groups[group] = Loaded(hard_state, new, joined[cut:])
 
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
-        self._groups[group] = Loaded(hard_state, snapshot, ())
+        self.groups[group] = Loaded(hard_state, snapshot, ())
 
 
 def next_write(log: MemoryLog, random: Random, group: int = 0, cut_max: int = 1 << 62) -> LogWrite:
