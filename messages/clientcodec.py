@@ -6,7 +6,7 @@ goes into the log as it came, so apply decodes it again, on every server with th
 
 from collections.abc import Callable
 from itertools import repeat
-from typing import cast, get_type_hints
+from typing import Any, get_type_hints
 
 import msgpack
 
@@ -65,26 +65,30 @@ _FIRST_REPLY = 65
 
 def encode(message: ClientRequest | ClientReply) -> bytes:
     """The frame of a message."""
-    return cast("bytes", msgpack.packb((TAGS[type(message)], *message)))
+    frame: bytes = msgpack.packb((TAGS[type(message)], *message))
+    return frame
 
 
 def decode_request(data: bytes) -> ClientRequest:
     """What a clerk asks, checked."""
-    message = _decode(data, REQUEST_BYTES_MAX)
-    if TAGS[type(message)] >= _FIRST_REPLY:
+    array = _parse(data, REQUEST_BYTES_MAX)
+    if array[0] >= _FIRST_REPLY:
         raise CodecError("a reply where a request belongs")
-    return cast("ClientRequest", message)
+    request: ClientRequest = _read(array)
+    return request
 
 
 def decode_reply(data: bytes) -> ClientReply:
     """What a server answers, checked."""
-    message = _decode(data, REPLY_BYTES_MAX)
-    if TAGS[type(message)] < _FIRST_REPLY:
+    array = _parse(data, REPLY_BYTES_MAX)
+    if array[0] < _FIRST_REPLY:
         raise CodecError("a request where a reply belongs")
-    return cast("ClientReply", message)
+    reply: ClientReply = _read(array)
+    return reply
 
 
-def _decode(data: bytes, bytes_max: int) -> ClientRequest | ClientReply:
+def _parse(data: bytes, bytes_max: int) -> tuple[Any, ...]:
+    """What msgpack finds, if it opens with a tag of ours."""
     if len(data) > bytes_max:
         raise CodecError("a frame over its bound")
     try:
@@ -92,7 +96,7 @@ def _decode(data: bytes, bytes_max: int) -> ClientRequest | ClientReply:
             data,
             use_list=False,
             max_array_len=OPERATIONS_MAX,
-            max_bin_len=max(VALUE_BYTES_LIMIT, KEY_BYTES_LIMIT),
+            max_bin_len=VALUE_BYTES_LIMIT,
             max_str_len=TEXT_BYTES_MAX,
             max_map_len=0,
             max_ext_len=0,
@@ -103,10 +107,25 @@ def _decode(data: bytes, bytes_max: int) -> ClientRequest | ClientReply:
         raise CodecError("not msgpack, or not within bounds") from error
     if not (type(array) is tuple and array and type(array[0]) is int and array[0] in _BY_TAG):
         raise CodecError("not an array that opens with a known tag")
-    message_type, readers = _BY_TAG[array[0]]
-    if len(array) != 1 + len(readers):
+    return array
+
+
+def _read(array: tuple[Any, ...]) -> Any:
+    """The message in it.
+
+    A put is decoded four times, and its frame and its answer are three integers and something else:
+    to look at those without the rules takes 0.2 us and not 1.5. What does not pass, the rules tell.
+    """
+    message_type, rules, read_last = _BY_TAG[array[0]]
+    if len(array) != len(rules):
         raise CodecError("a field too many or too few")
-    return message_type(*[read(value) for read, value in zip(readers, array[1:], strict=True)])
+    if read_last is not None:
+        _, a, b, c, last = array
+        is_whole = type(a) is type(b) is type(c) is int
+        if is_whole and 0 <= a <= INTEGER_MAX and 0 <= b <= INTEGER_MAX and 0 <= c <= INTEGER_MAX:
+            return tuple.__new__(message_type, (a, b, c, read_last(last)))
+    fields = [read(value) for read, value in zip(rules, array, strict=True)]
+    return message_type(*fields[1:])
 
 
 def _refuse(*_: object) -> object:
@@ -192,7 +211,13 @@ _READERS: dict[object, Callable[[object], object]] = {
 
 _Reader = Callable[[object], object]
 
-_BY_TAG: dict[int, tuple[Callable[..., ClientRequest | ClientReply], tuple[_Reader, ...]]] = {
-    tag: (message_type, tuple(_READERS[kind] for kind in get_type_hints(message_type).values()))
-    for message_type, tag in TAGS.items()
-}
+
+def _rules(message_type: type) -> tuple[type, tuple[_Reader, ...], _Reader | None]:
+    """Who reads the tag and each field; who reads the last one, if it follows three integers."""
+    kinds = (int, *get_type_hints(message_type).values())
+    readers = tuple(_READERS[kind] for kind in kinds)
+    is_common = kinds[:-1] == (int,) * 4
+    return message_type, readers, readers[-1] if is_common else None
+
+
+_BY_TAG = {tag: _rules(message_type) for message_type, tag in TAGS.items()}
