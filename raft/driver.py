@@ -40,8 +40,8 @@ from messages.raft import NOBODY, Message
 from raft import core, transfer
 from raft.counters import RaftCounters
 from raft.held import Held
+from raft.state import LEADER, Raft, Ready, Write
 from raft.state import Proposed as ProposedAt
-from raft.state import Raft, Ready, Write
 
 
 class Turn(NamedTuple):
@@ -62,6 +62,7 @@ class Driver:
         self._has_space = True
         self._has_ticked = False
         self._held = Held()
+        self._told_index = self._asked_index = 0  # by Committed, and by ReadAt
         self._turn = Turn([], [], [])
 
     def on_peer(self, message: Message) -> None:
@@ -85,15 +86,24 @@ class Driver:
         return done
 
     def _hold_back(self, done: Turn) -> None:
-        """Keep what nobody waits for until there is more to say, or a tick: each wakes a thread.
-
-        Where a proposal lies, its commit says too.
-        """
+        """Keep what nobody waits for until there is more to say, or a tick: each wakes a thread."""
         done.to_peers[:] = self._held.let_go(self.raft, done.to_peers, has_ticked=self._has_ticked)
-        if not self._has_ticked and set(map(type, done.to_server)) == {Proposed}:
+        if not self._has_ticked and self._may_wait(done.to_server):
             self._turn.to_server.extend(done.to_server)
             done.to_server.clear()
+        elif done.to_server:
+            self._told_index = self.raft.handed_index
         self._has_ticked = False
+
+    def _may_wait(self, to_server: list[ToServer]) -> bool:
+        """Where a proposal lies, its commit says too; and of a follower's commits nobody waits.
+
+        Unless somebody reads there: then what the read must see is applied at once.
+        """
+        kinds = set(map(type, to_server))
+        if self.raft.role is LEADER or self._told_index < self._asked_index:
+            return kinds == {Proposed}
+        return kinds <= {Proposed, Committed}
 
     def _do(self, duties: Ready) -> None:
         to_peers, to_server, to_writer = self._turn
@@ -112,6 +122,8 @@ class Driver:
         if duties.committed is not None:
             to_server.append(Committed(*duties.committed))
         to_server += starmap(ReadAt, duties.reads)
+        for _, read_index in duties.reads:
+            self._asked_index = max(self._asked_index, read_index or 0)
 
     def on_propose(self, message: Propose) -> None:
         """Append it, or say why not."""

@@ -38,6 +38,7 @@ from messages.raft import (
     InstallSnapshotReply,
     Membership,
     PreVoteReply,
+    ReadIndexReply,
     RequestVoteReply,
     Snapshot,
     TimeoutNow,
@@ -163,6 +164,42 @@ def test_a_commit_is_told_with_the_next_append_or_tick():
     ]
     group.tick()
     assert group.turn().to_peers == []
+
+
+def test_a_follower_applies_what_a_tick_has_committed_at_once(follower):
+    """Nobody there waits for it: a word of its own would wake the KVServer for every write."""
+    append(follower, 2, 1)
+    append(follower, 3, 2)
+    assert (follower.turn().to_server, follower.raft.handed_index) == ([], 2)
+
+    follower.tick()
+
+    assert follower.turn().to_server == [
+        Committed(1, (Entry(1, COMMAND, b"x"),)),
+        Committed(2, (Entry(1, COMMAND, b"x"),)),
+    ]
+
+
+def test_a_follower_applies_at_once_what_a_read_there_must_see(follower):
+    """R4: from the index that the leader gave on nothing is held back, until that is applied."""
+    append(follower, 2, 0)
+    append(follower, 3, 1)
+    follower.on_local(AskRead(5, lease=False))
+    (asked,) = follower.turn().to_peers
+    follower.on_peer(ReadIndexReply(0, 2, 1, 1, asked.read_id, 3))
+    first = Committed(1, (Entry(1, COMMAND, b"x"),))
+    assert follower.turn().to_server == [first, ReadAt(5, 3)]
+
+    said = [append(follower, 4, 2), append(follower, 5, 3), append(follower, 6, 4)]
+
+    assert [len(to_server) for to_server in said] == [1, 1, 0]
+
+
+def append(follower, index, commit_index):
+    """The leader's next entry is written, and so much of the log committed; what KVServer hears."""
+    entries = (Entry(1, COMMAND, b"x"),)
+    follower.on_peer(AppendEntries(0, 2, 1, 1, index - 1, 1, commit_index, entries))
+    return written(follower).to_server
 
 
 def test_what_is_saved_was_applied(leader):
