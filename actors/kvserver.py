@@ -17,6 +17,9 @@ from messages.local import ProposalRefused, Propose, RoleIs
 
 KVSERVER = b"kvserver"
 
+LOOK_MS = 10
+"""How soon to see that a long answer has left: others wait for its room."""
+
 ENDS_WAVE = (RoleIs, ProposalRefused)
 """After these a wave on its way may never come back."""
 
@@ -55,12 +58,12 @@ class KVServerActor:
     def tick(self) -> None:
         """Flush what is old enough, count what has left, and tell of clerks that talk nonsense."""
         self._keeper.freeze_if_due(time.monotonic())
-        self._long_replies.look()
         self._log.now_and_then("refused_from_clients", {"bad_frames": self._server.bad_frames})
         self._log.now_and_then("flooded_by_clients", {"floods": self._port.floods})
 
     def flush(self) -> bool:
         """Send what this turn has led to."""
+        self._long_replies.look()
         now = time.monotonic_ns()
         if self._counters.heard or self._counters.waiting:
             self._counters.on_flush(now)
@@ -82,8 +85,10 @@ class KVServerActor:
         return self._port.end_turn()
 
     def wait_ms_max(self) -> int:
-        """Until the next tick, but for a wave that waits a moment for more."""
-        return 1 if self._server.is_holding else TICK_MS
+        """Until the next tick, but for a wave that waits a moment for more, or a long answer."""
+        if self._server.is_holding:
+            return 1
+        return LOOK_MS if self._long_replies.are_leaving else TICK_MS
 
     def is_done(self) -> bool:
         """Once leadership and the state are in safe hands, or it takes too long."""

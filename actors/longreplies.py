@@ -14,6 +14,11 @@ class LongReplies:
         self._unsent = unsent
         self._leaving: list[tuple[zmq.MessageTracker, bytes, int]] = []
 
+    @property
+    def are_leaving(self) -> bool:
+        """Whether any was not seen to have left."""
+        return bool(self._leaving)
+
     def send(self, socket: Socket, client: bytes, reply: Values, frame: bytes) -> None:
         """Send or lose, as actor.send does."""
         size = bytes_of(reply.values)
@@ -32,6 +37,8 @@ class LongReplies:
 
     def look(self) -> None:
         """Make room for what has left."""
+        if not self._leaving:
+            return
         waiting, self._leaving = self._leaving, []
         for found in waiting:
             tracker, client, size = found

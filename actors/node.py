@@ -59,6 +59,10 @@ def run(config: Config, name: str, data: Path) -> int:
     return node.run()
 
 
+KVSERVER_TICKS = 5
+"""It does something about time only after 50 ms and more, and each look wakes a thread."""
+
+
 class Node:
     """The actors of one node, and who notices that one of them ended."""
 
@@ -165,7 +169,7 @@ class Node:
                 0.1,
             ),
             ("raft", self._raft, tick_s),
-            ("kvserver", self._kvserver, tick_s),
+            ("kvserver", self._kvserver, KVSERVER_TICKS * tick_s),
         ]
 
     def _raft(self) -> RaftActor:

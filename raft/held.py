@@ -1,9 +1,10 @@
-"""What may reach a peer a tick later, so that it comes with more: each word alone wakes a thread.
+"""What may reach a peer later, so that it comes with more: each word alone wakes a thread.
 
-A leader needs a majority, so it tells a majority at once; the other followers hear of it a tick
-later at the latest, and take several appends in one turn and one sync. To Raft they are servers
-behind a slower network. Those who acknowledged most are told first, so who falls behind makes room
-for another with its next answer (docs/decisions/0009-a-majority-first.md).
+A leader needs a majority, so it tells a majority at once; the other followers hear of it with its
+next beat, and take many appends in one turn and one sync. To Raft they are servers behind a slower
+network. They hear of it sooner where the first do not answer within a tick or two. Those who
+acknowledged most are told first, so who falls behind makes room for another with its next answer
+(docs/decisions/0009-a-majority-first.md).
 """
 
 from messages.raft import AppendEntries, Heartbeat, Message
@@ -19,9 +20,13 @@ class Held:
         self._first: frozenset[int] = frozenset()
         self._appends: dict[int, list[Message]] = {}  # by peer
         self._beats: dict[int, Heartbeat] = {}  # by peer: the last says what those before it said
+        # As of the last tick:
+        self._elapsed = 0
+        self._waiting: tuple[int | None, int | None] = (None, None)
 
     def let_go(self, raft: Raft, messages: list[Message], *, has_ticked: bool) -> list[Message]:
-        """Of what was held and of these, what leaves now; after a tick all of it."""
+        """Of what was held and of these, what leaves now; after a tick all of it may."""
+        is_due = has_ticked and self._is_due(raft)
         if has_ticked:
             self._first = _told_first(raft, self._first)
         elif not messages:
@@ -30,12 +35,20 @@ class Held:
         urgent = {message.target for message in others}
         leaving: list[Message] = []
         for peer in self._appends.keys() | self._beats.keys():
-            if has_ticked or peer in urgent or not self._is_late(raft, peer):
+            if is_due or peer in urgent or not self._is_late(raft, peer):
                 leaving += self._appends.pop(peer, ())
                 # One that asks for nothing tells of a commit, and the next append tells it as well.
                 if peer in self._beats and (has_ticked or self._beats[peer].read_round):
                     leaving.append(self._beats.pop(peer))
         return leaving + others
+
+    def _is_due(self, raft: Raft) -> bool:
+        """After a tick: whether it was a beat, or what waited for the first still does."""
+        is_beat = raft.heartbeat_elapsed <= self._elapsed
+        waiting = _waiting(raft)
+        pairs = zip(waiting, self._waiting, strict=True)
+        self._elapsed, self._waiting = raft.heartbeat_elapsed, waiting
+        return is_beat or any(now is not None and now == before for now, before in pairs)
 
     def _take(self, message: Message) -> bool:
         """Whether it is of those that may wait; it may make others needless."""
@@ -58,6 +71,13 @@ class Held:
         if raft.role is not LEADER or raft.transferee or not self._first or peer in self._first:
             return False
         return _is_following(raft, peer) and all(_is_following(raft, at) for at in self._first)
+
+
+def _waiting(raft: Raft) -> tuple[int | None, int | None]:
+    """Behind which entry a write waits for a majority, and the oldest round that does."""
+    is_written = raft.commit_index == raft.log.last_index
+    oldest = raft.read_rounds[0].read_round if raft.read_rounds else None
+    return None if is_written else raft.commit_index, oldest
 
 
 def _told_first(raft: Raft, before: frozenset[int]) -> frozenset[int]:

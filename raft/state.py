@@ -72,7 +72,7 @@ class Config(NamedTuple):
     election_ticks_min: int = 15
     election_ticks_max: int = 30
     heartbeat_ticks: int = 5
-    majority_first: bool = True  # the driver tells the other followers with the next tick
+    majority_first: bool = True  # the driver tells the other followers with the next beat
     append_bytes_max: int = 1_048_576  # an AppendEntries is cut here
     inflight_messages_max: int = 64  # per follower; at the bound the leader waits for answers
     inflight_bytes_max: int = 8_388_608

@@ -1,10 +1,11 @@
-"""raft/held.py: whom a leader tells at once, and what may reach the others a tick later."""
+"""raft/held.py: whom a leader tells at once, and what may reach the others with its next beat."""
 
 import pytest
 
 from messages.raft import AppendEntries, Heartbeat, Membership, ReadIndexReply
+from raft.core import propose
 from raft.held import Held
-from raft.state import Config
+from raft.state import Config, ReadRound
 from tests.network import PAPER, Server, commands
 
 FIVE = (1, 2, 3, 4, 5)
@@ -39,14 +40,57 @@ def group():
     return raft, held
 
 
-def test_a_majority_is_told_at_once_and_the_others_with_the_next_tick(group):
+def test_a_majority_is_told_at_once_and_the_others_with_the_next_beat(group):
     """Decision 0009: they take it all in one turn, in its order."""
     raft, held = group
 
     assert held.let_go(raft, appends((2, 3), 1), has_ticked=False) == [append(2, 1)]
     assert held.let_go(raft, appends((2, 3), 2), has_ticked=False) == [append(2, 2)]
-    assert held.let_go(raft, [], has_ticked=False) == []
+    for raft.heartbeat_elapsed in (1, 2, 3):
+        assert held.let_go(raft, [], has_ticked=True) == []
+    raft.heartbeat_elapsed = 0
     assert held.let_go(raft, [], has_ticked=True) == [append(3, 1), append(3, 2)]
+
+
+def test_a_beat_among_several_ticks_is_one_too(group):
+    """A process that stood still hands in all that passed, and then looks once."""
+    raft, held = group
+    raft.heartbeat_elapsed = 3
+    held.let_go(raft, [append(3, 1)], has_ticked=True)
+    raft.heartbeat_elapsed = 1
+
+    assert held.let_go(raft, [], has_ticked=True) == [append(3, 1)]
+
+
+def test_the_others_hear_of_a_write_that_the_first_leave_waiting_for_a_tick(group):
+    """One that hangs costs a tick or two, not a beat."""
+    raft, held = group
+    raft.heartbeat_elapsed = 1
+    propose(raft, (b"x",))
+    assert held.let_go(raft, [append(3, 1)], has_ticked=True) == []
+    raft.heartbeat_elapsed = 2
+
+    assert held.let_go(raft, [], has_ticked=True) == [append(3, 1)]
+
+
+def test_the_others_do_not_hear_sooner_of_writes_that_commit(group):
+    """At each tick another one waits: that is load, and nobody hangs."""
+    raft, held = group
+    for raft.heartbeat_elapsed in (1, 2, 3):
+        propose(raft, (b"x",))
+        assert held.let_go(raft, [append(3, 1)], has_ticked=True) == []
+        raft.commit_index += 1
+
+
+def test_the_others_hear_of_a_read_that_the_first_leave_waiting_for_a_tick(group):
+    """R1: any majority will do."""
+    raft, held = group
+    raft.heartbeat_elapsed = 1
+    raft.read_rounds.append(ReadRound(4, 0, ()))
+    assert held.let_go(raft, [beat(3, read_round=4)], has_ticked=True) == []
+    raft.heartbeat_elapsed = 2
+
+    assert held.let_go(raft, [], has_ticked=True) == [beat(3, read_round=4)]
 
 
 def test_a_read_asks_a_majority_and_the_last_round_stands_for_those_before(group):
