@@ -33,7 +33,7 @@ from raft.core import start
 from raft.driver import Driver
 from raft.state import Saved
 from storage.boot import load_saved
-from storage.environment import Identity, Opened, StorageRefused, open_node
+from storage.environment import RESERVE, DiskFull, Identity, Opened, StorageRefused, open_node
 from storage.log import LogStore
 from storage.reserve import Reserve
 from storage.state import StateStore
@@ -53,6 +53,9 @@ def run(config: Config, name: str, data: Path) -> int:
     try:
         opened = open_node(data / name, Identity(config.cluster, address.node_id))
         node = Node(config, address, opened, log)
+    except DiskFull as error:
+        log.event("disk_full", "error", reason=error)
+        return FAILED  # and it is tried again: there may be space then
     except StorageRefused as error:
         log.event("refused", "error", reason=error)
         return REFUSED
@@ -154,7 +157,7 @@ class Node:
         # that waits for space keeps the votes behind it waiting (O1). They have the last quarter.
         reserve_bytes = self._config.disk_reserve_bytes
         store = LogStore(self._opened.log, reserve_bytes // 4)
-        reserve = Reserve(Path(self._opened.log.path()) / "reserve", reserve_bytes)
+        reserve = Reserve(Path(self._opened.log.path()) / RESERVE, reserve_bytes)
         clock = time.monotonic
         return [
             ("zap", partial(ZapActor, self._context), 0.1),

@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 import lmdb
 
 from storage.mapping import Mapping
-from storage.tail import write_lost_again
+from storage.tail import sync_head, write_lost_again
 
 FORMAT = 1
 """Of everything below a node's directory; a later one is refused by an earlier program."""
@@ -41,6 +41,9 @@ FULL_BYTES = 1024 * 1024
 
 UNWRITTEN_PAGES_MAX = 64
 """So many pages at the end of a file may be missing without harm."""
+
+RESERVE = "reserve"
+"""Beside the log: space that is held for when the disk is full."""
 
 _MEMBER = "member"
 _CREATING = "creating"
@@ -122,7 +125,7 @@ class Disk:
                 yield txn
             is_committed = True
             if not (head_can_wait or self._has_synced_head):
-                self.environment.sync(force=True)
+                self.environment.sync(True)  # noqa: FBT003 - before lmdb 3.0 it takes no keyword
         except lmdb.Error as error:
             if not is_committed and _is_full(error, self.path):
                 raise DiskFull(f"{self.path}: {error}") from error
@@ -164,13 +167,25 @@ def open_log(path: Path, identity: Identity, *, must_exist: bool = False) -> lmd
     """As open_environment, with what a power cut has hidden of it (storage/tail.py)."""
     environment = open_environment(path, identity, must_exist=must_exist, metasync=False)
     try:
-        write_lost_again(environment)
+        sync_head(environment)
+        _write_lost_again(environment, path / RESERVE)
     except (ValueError, OSError, lmdb.Error) as error:
         environment.close()
-        if isinstance(error, lmdb.Error) and _is_full(error, path):
+        if _is_full(error, path):
             raise DiskFull(f"{path}: {error}") from error
         raise StorageRefused(f"{path} is damaged, or cannot be written: {error}") from error
     return environment
+
+
+def _write_lost_again(environment: lmdb.Environment, reserve: Path) -> None:
+    """On a full disk in the space that is held for such a thing (storage/reserve.py)."""
+    try:
+        write_lost_again(environment)
+    except (OSError, lmdb.Error) as error:
+        if not (_is_full(error, reserve.parent) and reserve.exists()):
+            raise
+        os.truncate(reserve, 0)
+        write_lost_again(environment)
 
 
 def open_environment(
@@ -350,13 +365,13 @@ def _decode(path: Path, written: bytes) -> Identity:
         raise StorageRefused(f"{path} does not say whose it is: that is damaged") from error
 
 
-def _is_full(error: lmdb.Error, path: Path) -> bool:
+def _is_full(error: Exception, path: Path) -> bool:
     if isinstance(error, lmdb.MapFullError) or _names(error, _FULL):
         return True
     return os.strerror(errno.EIO) in str(error) and free_bytes(path) < FULL_BYTES
 
 
-def _names(error: lmdb.Error, reasons: tuple[str, ...]) -> bool:
+def _names(error: Exception, reasons: tuple[str, ...]) -> bool:
     return any(reason in str(error) for reason in reasons)
 
 

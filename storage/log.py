@@ -127,7 +127,7 @@ class LogStore:
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
         """Start the group's log anew behind an installed snapshot (Figure 13, step 7)."""
         self._check_thread()
-        self._marks.pop(group, None)
+        self._marks = {}
         with self._disk.transaction() as txn:
             cursor = txn.cursor(self._entries)
             if _is_alone(cursor, group):

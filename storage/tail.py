@@ -8,11 +8,12 @@ The head follows with the next commit's first sync. Before that no page of the t
 what a transaction frees only the third one behind it takes (docs/decisions/0011).
 
 Each write leaves a tail. That of a write which is long, or more than an append, is empty: it is
-synced twice. A tail says which one it followed, so what follows the one that LMDB shows is lost.
+synced twice. A tail says which one it followed, so what follows the one that LMDB shows is lost;
+and of which transaction it is, so what was written without tails, by an older program, is seen.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
@@ -33,7 +34,7 @@ KEPT = "tail"
 _MAGIC = b"\xf0kvtail\x01"
 _IDENT_BYTES = 16
 _OPENING_BYTES = len(_MAGIC) + _IDENT_BYTES
-_HEAD = Struct(">QQII")
+_HEAD = Struct(">QQQII")
 _ROW = Struct(">?HI")
 _LOOK_BYTES = 4 * 1024 * 1024
 _NO_TAIL = 0
@@ -52,6 +53,7 @@ class Tail(NamedTuple):
 
     number: int
     follows: int
+    txn_id: int
     rows: tuple[Row, ...]
 
 
@@ -65,12 +67,20 @@ class Tails:
     def put(self, txn: "lmdb.Transaction[bytes]", rows: Iterable[Row]) -> None:
         """Leave one; its number is used up, whatever becomes of the transaction."""
         if not self._opening:
-            raw = txn.get(KEY)
-            # Nobody can guess it, so no value of a user's passes for a tail.
-            self._opening = raw[:_OPENING_BYTES] if raw else _MAGIC + os.urandom(_IDENT_BYTES)
-            self._committed = self._used = _shown(raw).number if raw else _NO_TAIL
+            self._begin(txn)
         self._used += 1
-        txn.put(KEY, _encode(self._opening, Tail(self._used, self._committed, tuple(rows))))
+        tail = Tail(self._used, self._committed, txn.id(), tuple(rows))
+        txn.put(KEY, _encode(self._opening, tail))
+
+    def _begin(self, txn: "lmdb.Transaction[bytes]") -> None:
+        """Go on behind the last tail, or begin anew where there is none, or writes without one."""
+        raw = txn.get(KEY)
+        shown = _shown(raw) if raw else None
+        if raw and shown and shown.txn_id == txn.id() - 1:
+            self._opening = raw[:_OPENING_BYTES]
+            self._committed = self._used = shown.number
+        else:  # nobody can guess it, so no value of a user's passes for a tail
+            self._opening = _MAGIC + os.urandom(_IDENT_BYTES)
 
     def on_committed(self) -> None:
         """The next one follows the last."""
@@ -82,6 +92,17 @@ def size_of(rows: Iterable[Row]) -> int:
     return sum(_ROW.size + len(key) + len(value) for key, value, _ in rows)
 
 
+def sync_head(environment: lmdb.Environment) -> None:
+    """Put the head that the system shows on the disk: a sync of it may have failed before.
+
+    The system then shows what it could not write, and never tries again; nobody must believe it.
+    """
+    with (Path(environment.path()) / "data.mdb").open("r+b", buffering=0) as file:
+        heads = os.pread(file.fileno(), 2 * environment.stat()["psize"], 0)
+        os.pwrite(file.fileno(), heads, 0)
+        os.fsync(file.fileno())
+
+
 def write_lost_again(environment: lmdb.Environment) -> int:
     """Write what LMDB does not show, and sync its head too; says how many tails that were.
 
@@ -90,36 +111,40 @@ def write_lost_again(environment: lmdb.Environment) -> int:
     directory = Path(environment.path())
     with environment.begin() as txn:
         raw = txn.get(KEY)
-    if raw is None:
-        return 0
-    opening = raw[:_OPENING_BYTES]
-    lost = _lost(directory, opening, _shown(raw).number)
-    if lost:
-        _keep(directory, b"".join(_encode(opening, tail) for tail in lost))
-        with environment.begin(write=True) as txn:
-            entries = environment.open_db(b"entries", txn)
-            for key, value, is_root in (row for tail in lost for row in tail.rows):
-                txn.put(key, value, db=None if is_root else entries)
-            txn.put(KEY, _encode(opening, lost[-1]))
-        environment.sync(force=True)
+    shown = _shown(raw) if raw else None
+    lost: list[Tail] = []
+    if raw and shown and shown.txn_id == environment.info()["last_txnid"]:
+        lost = _lost(directory, raw[:_OPENING_BYTES], shown)
+        if lost:
+            _write_again(environment, raw[:_OPENING_BYTES], lost)
     (directory / KEPT).unlink(missing_ok=True)
     return len(lost)
 
 
-def _lost(directory: Path, opening: bytes, shown: int) -> list[Tail]:
+def _write_again(environment: lmdb.Environment, opening: bytes, lost: list[Tail]) -> None:
+    _keep(Path(environment.path()), b"".join(_encode(opening, tail) for tail in lost))
+    with environment.begin(write=True) as txn:
+        entries = environment.open_db(b"entries", txn)
+        for key, value, is_root in (row for tail in lost for row in tail.rows):
+            txn.put(key, value, db=None if is_root else entries)
+        number = lost[-1].number
+        txn.put(KEY, _encode(opening, Tail(number + 1, number, txn.id(), ())))
+    environment.sync(True)  # noqa: FBT003 - before lmdb 3.0 it takes no keyword
+
+
+def _lost(directory: Path, opening: bytes, shown: Tail) -> list[Tail]:
     """What follows the tail that LMDB shows; of several attempts at one the last."""
     found: dict[int, Tail] = {}
     for name in ("data.mdb", KEPT):
         with suppress(FileNotFoundError), (directory / name).open("rb") as file:
-            for tail in _tails_in(file, opening, shown):
+            for tail in _tails_in(file, opening, shown.number):
                 known = found.get(tail.follows)
                 if known is None or tail.number > known.number:
                     found[tail.follows] = tail
-    lost = []
-    while shown in found:
-        lost.append(found[shown])
-        shown = lost[-1].number
-    return lost
+    chain = [shown]
+    while (behind := found.get(chain[-1].number)) and behind.txn_id == chain[-1].txn_id + 1:
+        chain.append(behind)
+    return chain[1:]
 
 
 def _tails_in(file: BinaryIO, opening: bytes, shown: int) -> Iterator[Tail]:
@@ -166,22 +191,23 @@ def _encode(opening: bytes, tail: Tail) -> bytes:
         parts += [_ROW.pack(is_root, len(key), len(value)), key, value]
     body = b"".join(parts)
     assert len(body) <= TAIL_BYTES_MAX
-    return opening + _HEAD.pack(*tail[:2], len(body), _crc(*tail[:2], body)) + body
+    return opening + _HEAD.pack(*tail[:3], len(body), _crc(tail[:3], body)) + body
 
 
 def _decode(raw: bytes) -> Tail | None:
     """The tail that these bytes hold behind its opening, if it is whole."""
     if len(raw) < _HEAD.size:
         return None
-    number, follows, size, crc = _HEAD.unpack_from(raw)
+    *head, size, crc = _HEAD.unpack_from(raw)
+    number, follows, txn_id = head
     body = raw[_HEAD.size : _HEAD.size + size]
-    if len(body) != size or number <= follows or _crc(number, follows, body) != crc:
+    if len(body) != size or number <= follows or _crc(head, body) != crc:
         return None
-    return Tail(number, follows, tuple(_rows_in(body)))
+    return Tail(number, follows, txn_id, tuple(_rows_in(body)))
 
 
-def _crc(number: int, follows: int, body: bytes) -> int:
-    return crc32(body, crc32(_HEAD.pack(number, follows, len(body), 0)))
+def _crc(head: Sequence[int], body: bytes) -> int:
+    return crc32(body, crc32(_HEAD.pack(*head, len(body), 0)))
 
 
 def _rows_in(body: bytes) -> Iterator[Row]:

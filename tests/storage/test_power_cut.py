@@ -1,5 +1,6 @@
 """Power cuts: the log has what was acknowledged, whatever of the rest had reached the disk."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -9,11 +10,12 @@ import lmdb
 import pytest
 
 from messages.raft import HardState
-from storage import tail
-from storage.environment import StorageRefused, open_log
+from storage import environment, tail
+from storage.environment import RESERVE, DiskFull, StorageRefused, open_log, open_node
 from storage.log import LogStore
 from storage.tail import KEPT, TAIL_BYTES_MAX
 from tests.storage.fakes import IDENTITY, MemoryLog, entries_of, next_write, place
+from tests.storage.test_disk_full import use_up
 
 PAGE_BYTES = 4096
 HEADS_BYTES = 2 * PAGE_BYTES
@@ -28,9 +30,9 @@ class Watched:
         self.environment = environment
         self.syncs = 0
 
-    def sync(self, *, force: bool) -> None:
+    def sync(self, force: bool) -> None:
         assert force
-        self.environment.sync(force=True)
+        self.environment.sync(True)
         self.syncs += 1
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of any kind
@@ -61,7 +63,7 @@ class Machine:
         self.environment = Watched(open_log(self.place, IDENTITY, must_exist=bool(disk)))
         assert not self.environment.flags()["metasync"]
         self.log = LogStore(self.environment)  # type: ignore[arg-type]
-        self.environment.sync(force=True)
+        self.environment.sync(True)
         self.heads = [self.disk()[:HEADS_BYTES]]
 
     def disk(self) -> bytes:
@@ -176,10 +178,10 @@ def test_of_two_attempts_the_later_one_counts(directory):
     """A full disk undoes a write whose tail may be whole: what was written in its stead is it."""
     machine = Machine(directory)
     machine.log.write(0, HARD_STATE, None, 1, entries_of(1, b"a"))
-    with machine.environment.begin(write=True) as txn:
-        machine.log._tails.put(txn, [tail.Row(b"hard_state", b"of the first attempt", True)])
-        attempt = txn.get(tail.KEY)
-        txn.abort()
+    txn = machine.environment.begin(write=True)
+    machine.log._tails.put(txn, [tail.Row(b"hard_state", b"of the first attempt", True)])
+    attempt = txn.get(tail.KEY)
+    txn.abort()
     _, after, _ = machine.do(lambda log: log.write(0, HARD_STATE, None, 2, entries_of(1, b"b")))
 
     machine.start(machine.heads[1] + after[HEADS_BYTES:], attempt)
@@ -187,6 +189,74 @@ def test_of_two_attempts_the_later_one_counts(directory):
     assert machine.log.load(0).entries == tuple(entries_of(1, b"a", b"b"))
     with machine.environment.begin() as txn:
         assert txn.get(b"hard_state") is None
+
+
+@pytest.mark.parametrize("size", [300, 20_000])
+def test_what_a_program_without_tails_wrote_is_not_undone(size, directory):
+    """D1: a write that was not acknowledged is cut off, and an older program goes on from there."""
+    machine = Machine(directory)
+    machine.log.write(0, HARD_STATE, None, 1, entries_of(1, b"a"))
+    _, after, _ = machine.do(
+        lambda log: log.write(0, HARD_STATE, None, 2, entries_of(1, b"b" * size))
+    )
+    disk = machine.heads[1] + after[HEADS_BYTES:]
+    with pytest.MonkeyPatch.context() as older:
+        older.setattr(environment, "write_lost_again", lambda _: 0)
+        older.setattr(tail.Tails, "put", lambda *_: None)
+        machine.start(disk)
+        machine.log.write(0, HardState(3, 1, 0), None, 2, ())
+
+    machine.start(machine.disk())
+    assert machine.log.load(0).hard_state == HardState(3, 1, 0)
+    assert machine.log.load(0).entries == tuple(entries_of(1, b"a"))
+
+    machine.log.write(0, HardState(3, 1, 0), None, 2, entries_of(3, b"c"))
+    _, after, _ = machine.do(
+        lambda log: log.write(0, HardState(3, 1, 0), None, 3, entries_of(3, b"d"))
+    )
+    machine.start(machine.heads[1] + after[HEADS_BYTES:])
+    assert machine.log.load(0).entries[1:] == tuple(entries_of(3, b"c", b"d"))
+
+
+def test_a_start_puts_the_head_that_it_sees_on_the_disk(directory, monkeypatch):
+    """D5: after a sync that failed the system shows what is not there, and never tries again."""
+    machine = Machine(directory)
+    machine.log.write(0, HARD_STATE, None, 1, entries_of(1, b"a"))
+    done: list[object] = []
+    monkeypatch.setattr(os, "pwrite", lambda _, data, at: done.append((data, at)))
+    monkeypatch.setattr(os, "fsync", lambda _: done.append("synced"))
+
+    tail.sync_head(machine.environment.environment)
+
+    assert done == [(machine.disk()[:HEADS_BYTES], 0), "synced"]
+
+
+def test_what_is_lost_is_written_again_on_a_full_disk(small_disk):
+    """O1: in the space that is held for such a thing; without any, as soon as there is some."""
+    node = open_node(small_disk / "n1", IDENTITY)
+    log, place_of_log = LogStore(node.log, 0), small_disk / "n1" / "log"
+    entries = entries_of(1, *[bytes(3000)] * 30)
+    for index, entry in enumerate(entries[:-1], 1):
+        log.write(0, HARD_STATE, None, index, [entry])
+    (place_of_log / RESERVE).write_bytes(bytes(1 << 20))
+    data = place_of_log / "data.mdb"
+    heads = data.read_bytes()[:HEADS_BYTES]
+    log.write(0, HARD_STATE, None, len(entries), entries[-1:])
+    node.close()
+    with data.open("r+b") as file:
+        file.write(heads)
+    use_up(small_disk)
+
+    held = (place_of_log / RESERVE).read_bytes()
+    (place_of_log / RESERVE).unlink()
+    (small_disk / "more").write_bytes(held)
+    with pytest.raises(DiskFull):
+        open_node(small_disk / "n1", IDENTITY)
+    (small_disk / "more").rename(place_of_log / RESERVE)
+    node = open_node(small_disk / "n1", IDENTITY)
+
+    assert LogStore(node.log, 0).load(0).entries == tuple(entries)
+    node.close()
 
 
 def test_a_value_that_looks_like_a_tail_is_none(directory):
