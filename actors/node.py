@@ -41,6 +41,9 @@ from storage.state import StateStore
 CLEAN, FAILED, REFUSED = 0, 1, 2
 """Exit codes: stopped when asked to; an actor or the disk failed; could not start."""
 
+KVSERVER_TICK_S = 0.05
+"""What it does about time can wait for so long, and each look wakes a thread."""
+
 SWITCH_INTERVAL_S = 0.0005
 """How long a busy thread keeps the others waiting: at Python's 5 ms a 93 us round trip takes 5."""
 
@@ -60,10 +63,6 @@ def run(config: Config, name: str, data: Path) -> int:
         log.event("refused", "error", reason=error)
         return REFUSED
     return node.run()
-
-
-KVSERVER_TICKS = 5
-"""It does something about time only after 50 ms and more, and each look wakes a thread."""
 
 
 class Node:
@@ -172,7 +171,7 @@ class Node:
                 0.1,
             ),
             ("raft", self._raft, tick_s),
-            ("kvserver", self._kvserver, KVSERVER_TICKS * tick_s),
+            ("kvserver", self._kvserver, max(KVSERVER_TICK_S, tick_s)),
         ]
 
     def _raft(self) -> RaftActor:

@@ -103,8 +103,8 @@ def sync_head(environment: lmdb.Environment) -> None:
         os.fsync(file.fileno())
 
 
-def write_lost_again(environment: lmdb.Environment) -> int:
-    """Write what LMDB does not show, and sync its head too; says how many tails that were.
+def write_lost_again(environment: lmdb.Environment) -> None:
+    """Write what LMDB does not show, and sync its head too.
 
     Call it before anything else is written there. ValueError: the tail that it shows is damaged.
     """
@@ -112,13 +112,11 @@ def write_lost_again(environment: lmdb.Environment) -> int:
     with environment.begin() as txn:
         raw = txn.get(KEY)
     shown = _shown(raw) if raw else None
-    lost: list[Tail] = []
     if raw and shown and shown.txn_id == environment.info()["last_txnid"]:
         lost = _lost(directory, raw[:_OPENING_BYTES], shown)
         if lost:
             _write_again(environment, raw[:_OPENING_BYTES], lost)
     (directory / KEPT).unlink(missing_ok=True)
-    return len(lost)
 
 
 def _write_again(environment: lmdb.Environment, opening: bytes, lost: list[Tail]) -> None:

@@ -201,7 +201,7 @@ def test_what_a_program_without_tails_wrote_is_not_undone(size, directory):
     )
     disk = machine.heads[1] + after[HEADS_BYTES:]
     with pytest.MonkeyPatch.context() as older:
-        older.setattr(environment, "write_lost_again", lambda _: 0)
+        older.setattr(environment, "write_lost_again", lambda _: None)
         older.setattr(tail.Tails, "put", lambda *_: None)
         machine.start(disk)
         machine.log.write(0, HardState(3, 1, 0), None, 2, ())
@@ -222,13 +222,14 @@ def test_a_start_puts_the_head_that_it_sees_on_the_disk(directory, monkeypatch):
     """D5: after a sync that failed the system shows what is not there, and never tries again."""
     machine = Machine(directory)
     machine.log.write(0, HARD_STATE, None, 1, entries_of(1, b"a"))
+    disk = machine.disk()
     done: list[object] = []
     monkeypatch.setattr(os, "pwrite", lambda _, data, at: done.append((data, at)))
     monkeypatch.setattr(os, "fsync", lambda _: done.append("synced"))
 
-    tail.sync_head(machine.environment.environment)
+    machine.start(disk)
 
-    assert done == [(machine.disk()[:HEADS_BYTES], 0), "synced"]
+    assert done == [(disk[:HEADS_BYTES], 0), "synced"]
 
 
 def test_what_is_lost_is_written_again_on_a_full_disk(small_disk):
