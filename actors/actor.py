@@ -25,9 +25,6 @@ MESSAGE_BYTES = 8_192
 _AT_ONCE, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 _READABLE, _EVENTS, _RCVMORE = int(zmq.POLLIN), int(zmq.EVENTS), int(zmq.RCVMORE)
 
-TICK_MS = 1_000
-"""Longer than any tick."""
-
 
 class Brain(Protocol):
     """What an actor runs on its thread; it may use its sockets and nothing of another actor."""
@@ -41,8 +38,8 @@ class Brain(Protocol):
     def flush(self) -> bool | None:
         """All that waited was handed in: send what came out; True if its sockets are others now."""
 
-    def wait_ms_max(self) -> int:
-        """For how long to wait until the next flush though nothing comes; TICK_MS: for a tick."""
+    def wait_ms(self, until_tick_ms: int) -> int:
+        """How long to wait for something to come; ticks that pass in it are handed in together."""
 
     def is_done(self) -> bool:
         """Asked at the end of each turn once it is to stop; until then it goes on."""
@@ -90,9 +87,8 @@ class Actor:
         handlers, routers, waiting = listen(brain)
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
-            wait_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
-            wait_ms = min(wait_ms, brain.wait_ms_max())
-            ready = zmq_poll(waiting, wait_ms)
+            until_tick_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
+            ready = zmq_poll(waiting, brain.wait_ms(until_tick_ms))
             taken = [(handlers[at], drain(at, has_address=at in routers)) for at, _ in ready]
             # Not before: what was sent while we stood still must not count from before that (R2).
             tick_due = self._tick(brain, tick_due)

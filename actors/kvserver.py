@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from actors.actor import TICK_MS, send, tell
+from actors.actor import send, tell
 from actors.log import Log
 from actors.longreplies import LongReplies
 from actors.port import Port
@@ -84,11 +84,11 @@ class KVServerActor:
         self._counters.on_end(time.monotonic_ns())
         return self._port.end_turn()
 
-    def wait_ms_max(self) -> int:
+    def wait_ms(self, until_tick_ms: int) -> int:
         """Until the next tick, but for a wave that waits a moment for more, or a long answer."""
         if self._server.is_holding:
-            return 1
-        return LOOK_MS if self._long_replies.are_leaving else TICK_MS
+            return min(1, until_tick_ms)
+        return min(LOOK_MS, until_tick_ms) if self._long_replies.are_leaving else until_tick_ms
 
     def is_done(self) -> bool:
         """Once leadership and the state are in safe hands, or it takes too long."""

@@ -186,7 +186,7 @@ class Node:
         }
         bind = (address.host, address.peer_port)
         peers = Peers(self._context, self._config.cluster, address.node_id, bind, others)
-        return RaftActor(self._context, Driver(raft), peers, self._log)
+        return RaftActor(self._context, Driver(raft), peers, self._config.tick_ms, self._log)
 
     def _kvserver(self) -> KVServerActor:
         config, address = self._config, self._address

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from actors.actor import TICK_MS, tell
+from actors.actor import tell
 from actors.log import Log
 from actors.peers import Peers
 from actors.sockets import (
@@ -27,8 +27,11 @@ KVSERVER = b"kvserver"
 class RaftActor:
     """One group's driver between its node's sockets."""
 
-    def __init__(self, context: Context, driver: Driver, peers: Peers, log: Log) -> None:
+    def __init__(
+        self, context: Context, driver: Driver, peers: Peers, tick_ms: int, log: Log
+    ) -> None:
         self._driver = driver
+        self._tick_ms = tick_ms
         self._counters = driver.counters
         self._peers = peers
         self._log = log
@@ -69,9 +72,9 @@ class RaftActor:
         self._counters.on_end(now, last_index, raft.handed_index)
         return self._peers.port.end_turn()
 
-    def wait_ms_max(self) -> int:
-        """Until the next tick."""
-        return TICK_MS
+    def wait_ms(self, until_tick_ms: int) -> int:
+        """Until there is a tick that does something."""
+        return until_tick_ms + self._driver.idle_ticks() * self._tick_ms
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

@@ -7,7 +7,7 @@ and installs what comes from the leader.
 from collections.abc import Callable
 from typing import Any
 
-from actors.actor import TICK_MS, tell
+from actors.actor import tell
 from actors.log import Log
 from actors.sockets import INPROC_STATEWRITER, Context, Socket, local_router
 from messages import localcodec
@@ -65,9 +65,9 @@ class StateWriterActor:
     def flush(self) -> None:
         """Every wish was answered when it was done."""
 
-    def wait_ms_max(self) -> int:
+    def wait_ms(self, until_tick_ms: int) -> int:
         """Until the next tick."""
-        return TICK_MS
+        return until_tick_ms
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

@@ -7,7 +7,7 @@ connections of garbage, measured), with one they end in the handshake.
 
 from collections.abc import Callable
 
-from actors.actor import TICK_MS, send
+from actors.actor import send
 from actors.sockets import ZAP_DOMAIN, ZAP_ENDPOINT, Context, Socket, local_router
 
 VERSION = b"1.0"
@@ -30,9 +30,9 @@ class ZapActor:
     def flush(self) -> None:
         """Every question was answered when it came."""
 
-    def wait_ms_max(self) -> int:
+    def wait_ms(self, until_tick_ms: int) -> int:
         """Until the next tick."""
-        return TICK_MS
+        return until_tick_ms
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""

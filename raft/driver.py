@@ -40,6 +40,7 @@ from messages.raft import NOBODY, Message
 from raft import core, transfer
 from raft.counters import RaftCounters
 from raft.held import Held
+from raft.idle import idle_ticks
 from raft.state import LEADER, Raft, Ready, Write
 from raft.state import Proposed as ProposedAt
 
@@ -61,6 +62,7 @@ class Driver:
         self._write: Write | None = None  # the one in flight
         self._has_space = True
         self._has_ticked = False
+        self._held_ticks = 0  # for so many the KVServer was not told something
         self._held = Held()
         self._told_index = self._asked_index = 0  # by Committed, and by ReadAt
         self._turn = Turn([], [], [])
@@ -73,10 +75,18 @@ class Driver:
         """One unit of time has passed."""
         core.tick(self.raft)
         self._has_ticked = True
+        self._held_ticks += bool(self._turn.to_server)
 
     def on_local(self, message: ToRaft) -> None:
         """An actor of this node said something."""
         HANDLERS[type(message)](self, message)
+
+    def idle_ticks(self) -> int:
+        """So many of the next ticks may be handed in together, unless something comes before."""
+        idle = idle_ticks(self.raft)
+        if not self._turn.to_server:
+            return idle
+        return max(0, min(idle, self._hold_ticks_max() - self._held_ticks - 1))
 
     def turn(self) -> Turn:
         """Everything to be sent now; call it after all that waited was handed in."""
@@ -86,24 +96,31 @@ class Driver:
         return done
 
     def _hold_back(self, done: Turn) -> None:
-        """Keep what nobody waits for until there is more to say, or a tick: each wakes a thread."""
+        """Keep what nobody waits for until there is more to say, or a while: each word wakes."""
         done.to_peers[:] = self._held.let_go(self.raft, done.to_peers, has_ticked=self._has_ticked)
-        if not self._has_ticked and self._may_wait(done.to_server):
+        self._has_ticked = False
+        if not done.to_server:
+            return
+        if self._may_wait(done.to_server):
             self._turn.to_server.extend(done.to_server)
             done.to_server.clear()
-        elif done.to_server:
+        else:
             self._told_index = self.raft.handed_index
-        self._has_ticked = False
+            self._held_ticks = 0
 
     def _may_wait(self, to_server: list[ToServer]) -> bool:
-        """Where a proposal lies, its commit says too; and of a follower's commits nobody waits.
-
-        Unless somebody reads there: then what the read must see is applied at once.
-        """
+        """Where a proposal lies, its commit says too; and for a follower's commits nobody waits."""
         kinds = set(map(type, to_server))
-        if self.raft.role is LEADER or self._told_index < self._asked_index:
-            return kinds == {Proposed}
-        return kinds <= {Proposed, Committed}
+        is_idle = kinds == {Proposed} if self._is_awaited() else kinds <= {Proposed, Committed}
+        return is_idle and self._held_ticks < self._hold_ticks_max()
+
+    def _hold_ticks_max(self) -> int:
+        """A follower applies as often as it hears the leader's beat."""
+        return 1 if self._is_awaited() else self.raft.config.heartbeat_ticks
+
+    def _is_awaited(self) -> bool:
+        """Whether somebody waits for what is applied here: a leader's clerks, or a read."""
+        return self.raft.role is LEADER or self._told_index < self._asked_index
 
     def _do(self, duties: Ready) -> None:
         to_peers, to_server, to_writer = self._turn

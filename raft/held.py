@@ -38,7 +38,8 @@ class Held:
             if is_due or peer in urgent or not self._is_late(raft, peer):
                 leaving += self._appends.pop(peer, ())
                 # One that asks for nothing tells of a commit, and the next append tells it as well.
-                if peer in self._beats and (has_ticked or self._beats[peer].read_round):
+                is_wanted = has_ticked or peer in urgent
+                if peer in self._beats and (is_wanted or self._beats[peer].read_round):
                     leaving.append(self._beats.pop(peer))
         return leaving + others
 

@@ -24,6 +24,7 @@ MAY_IMPORT = {
 LAYERS = [
     "driver",
     "held",
+    "idle",
     "counters",
     "core",
     "ready",

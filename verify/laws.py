@@ -340,3 +340,10 @@ class Laws:
 
     def _on_read_index_reply(self, message: ReadIndexReply, _: Disk) -> None:
         assert message.read_index <= self.history.last_index, "read safety: nobody committed that"
+
+
+def known_duties(raft: Raft) -> object:
+    """What a server would do or say in its next turn, as far as a tick can change it."""
+    sending = [(each.sending, each.probe_due) for each in raft.progress.values()]
+    words = [*raft.outbox, *raft.waiting.values()]
+    return raft.role, raft.leader_id, raft.current_term, sending, words, list(raft.reads_good)

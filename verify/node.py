@@ -83,7 +83,7 @@ class Node(Process):
         self._state_writer = StateWriter(self, disk, self._store, chunk_bytes, self._on_state_done)
         self._log_actor = Actor(self, self._log_writer.tick, _nothing)
         self._state_actor = Actor(self, self._state_writer.tick, _nothing)
-        self._raft_actor = Actor(self, self.driver.tick, self._flush_raft)
+        self._raft_actor = Actor(self, self.driver.tick, self._flush_raft, self.driver.idle_ticks)
         self._server_actor = Actor(self, self._tick_server, self._flush_server)
         ground.timeline.after(ground.timeline.random.randrange(tick_units), self._on_tick)
         ground.timeline.note(node_id, "starts", disk.log.hard_state)

@@ -86,11 +86,16 @@ class Actor:
     """A thread with one mailbox: it takes all that waits, then handles it, then sends."""
 
     def __init__(
-        self, process: Process, tick: Callable[[], None], flush: Callable[[], None]
+        self,
+        process: Process,
+        tick: Callable[[], None],
+        flush: Callable[[], None],
+        idle_ticks: Callable[[], int] = lambda: 0,
     ) -> None:
         self._process = process
         self._tick = tick
         self._flush = flush
+        self._idle_ticks = idle_ticks
         self._inbox: list[tuple[Handler, Any]] = []
         self._taken: list[tuple[Handler, Any]] = []
         self._ticks_due = 0
@@ -110,9 +115,9 @@ class Actor:
         self._on_arrival((handle, mail))
 
     def on_tick(self) -> None:
-        """A unit of time has passed."""
+        """A unit of time has passed; it may sleep through it."""
         self._ticks_due += 1
-        if self._process.is_running:
+        if self._process.is_running and self._ticks_due > self._idle_ticks():
             self._turn(None)
 
     def wake(self) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from messages.raft import InstallSnapshot, Message
 from raft import core
+from raft.idle import idle_ticks
 from raft.reads import has_lease
 from raft.state import Committed, Raft, Ready, Role, Write
 from verify import fuse
 from verify.disk import Disk
 from verify.incoming import Arrived, Incoming
-from verify.laws import Laws
+from verify.laws import Laws, known_duties
 from verify.machine import State
 from verify.network import Network
 from verify.outgoing import Outgoing
@@ -203,7 +204,10 @@ class Server:
 
     def _hand_in_ticks(self) -> None:
         for _ in range(self._ticks_due if self.is_alive else 0):
+            before = known_duties(self.raft) if idle_ticks(self.raft) else None
             core.tick(self.raft)
+            is_idle = before is None or known_duties(self.raft) == before
+            assert is_idle, "idle: a tick did something that could have been slept through"
             self._laws.look(self.raft)
             self._laws.check_bounds(self.raft)
         self._ticks_due = 0

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import zmq
 
 from actors import actor
-from actors.actor import MESSAGE_BYTES, TICK_MS, Actor, drain
+from actors.actor import MESSAGE_BYTES, Actor, drain
 
 TICK_S = 0.01
 
@@ -31,8 +31,8 @@ class Listener:
         """Write it down."""
         self.said.append("flush")
 
-    def wait_ms_max(self):
-        return TICK_MS
+    def wait_ms(self, until_tick_ms):
+        return until_tick_ms
 
     def is_done(self):
         """Everything was heard."""

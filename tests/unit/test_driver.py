@@ -128,7 +128,7 @@ def test_a_full_disk_takes_no_proposals_and_goes_on_leading(leader):
 def test_a_place_in_the_log_is_told_with_the_next_word_or_tick(leader):
     """A word of its own would wake the KVServer once more for every write."""
     leader.on_local(Propose(7, b"batch"))
-    assert leader.turn().to_server == []
+    assert (leader.turn().to_server, leader.idle_ticks()) == ([], 0)
     leader.tick()
     assert leader.turn().to_server == [Proposed(7, 1, 2)]
 
@@ -166,11 +166,15 @@ def test_a_commit_is_told_with_the_next_append_or_tick():
     assert group.turn().to_peers == []
 
 
-def test_a_follower_applies_what_a_tick_has_committed_at_once(follower):
+def test_a_follower_applies_at_once_what_was_committed_in_a_while(follower):
     """Nobody there waits for it: a word of its own would wake the KVServer for every write."""
     append(follower, 2, 1)
     append(follower, 3, 2)
     assert (follower.turn().to_server, follower.raft.handed_index) == ([], 2)
+    for left in (4, 3, 2, 1):
+        assert follower.idle_ticks() == left
+        follower.tick()
+        assert follower.turn().to_server == []
 
     follower.tick()
 

@@ -103,6 +103,15 @@ def test_a_read_asks_a_majority_and_the_last_round_stands_for_those_before(group
     assert held.let_go(raft, [], has_ticked=True) == [beat(3, read_round=5)]
 
 
+def test_a_commit_leaves_with_what_a_peer_is_told_at_once(group):
+    """R4: a read there must see it, and would else wait for the next beat."""
+    raft, held = group
+    assert held.let_go(raft, [beat(2, commit=1)], has_ticked=False) == []
+    answer = ReadIndexReply(0, 1, 2, 1, 9, 1)
+
+    assert held.let_go(raft, [answer], has_ticked=False) == [beat(2, commit=1), answer]
+
+
 def test_a_commit_told_behind_a_round_does_not_take_the_round_away(group):
     """The reader would wait for the next heartbeat."""
     raft, held = group
