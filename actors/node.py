@@ -19,6 +19,7 @@ from actors.kvserver import KVServerActor
 from actors.log import Log
 from actors.logwriter import GROUP, LogWriterActor
 from actors.peers import Peers
+from actors.quickwrites import QuickWrites
 from actors.raft import RaftActor
 from actors.seat import LOOK_S, Seat
 from actors.sockets import Context, PortRefused
@@ -170,23 +171,24 @@ class Node:
                 partial(StateWriterActor, self._context, self._state, clock, self._log),
                 0.1,
             ),
-            ("raft", self._raft, tick_s),
+            ("raft", partial(self._raft, store), tick_s),
             ("kvserver", self._kvserver, max(KVSERVER_TICK_S, tick_s)),
         ]
 
-    def _raft(self) -> RaftActor:
-        address = self._address
+    def _raft(self, store: LogStore) -> RaftActor:
+        config, address = self._config, self._address
         raft = start(
-            GROUP, address.node_id, raft_config(self._config), random.SystemRandom(), self._saved
+            GROUP, address.node_id, raft_config(config), random.SystemRandom(), self._saved
         )
         others = {
-            node.node_id: node.peer
-            for node in self._config.nodes
-            if node.node_id != address.node_id
+            node.node_id: node.peer for node in config.nodes if node.node_id != address.node_id
         }
         bind = (address.host, address.peer_port)
-        peers = Peers(self._context, self._config.cluster, address.node_id, bind, others)
-        return RaftActor(self._context, Driver(raft), peers, self._config.tick_ms, self._log)
+        peers = Peers(self._context, config.cluster, address.node_id, bind, others)
+        quick_writes = QuickWrites(GROUP, store, time.monotonic_ns)
+        return RaftActor(
+            self._context, Driver(raft), peers, quick_writes, config.tick_ms, self._log
+        )
 
     def _kvserver(self) -> KVServerActor:
         config, address = self._config, self._address

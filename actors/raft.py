@@ -1,11 +1,13 @@
 """The Raft actor: one loop for peers, the KVServer's wishes and the LogWriter's answers."""
 
+import os
 import time
 from collections.abc import Callable
 
 from actors.actor import tell
 from actors.log import Log
 from actors.peers import Peers
+from actors.quickwrites import QuickWrites
 from actors.sockets import (
     INPROC_KVSERVER,
     INPROC_LOGWRITER,
@@ -18,7 +20,7 @@ from messages import localcodec
 from messages.local import ToServer, Written
 from messages.raft import Message
 from raft.core import unreachable
-from raft.driver import Driver
+from raft.driver import Driver, Turn
 from raft.state import Role
 
 KVSERVER = b"kvserver"
@@ -28,9 +30,16 @@ class RaftActor:
     """One group's driver between its node's sockets."""
 
     def __init__(
-        self, context: Context, driver: Driver, peers: Peers, tick_ms: int, log: Log
+        self,
+        context: Context,
+        driver: Driver,
+        peers: Peers,
+        quick_writes: QuickWrites,
+        tick_ms: int,
+        log: Log,
     ) -> None:
         self._driver = driver
+        self._quick_writes = quick_writes
         self._tick_ms = tick_ms
         self._counters = driver.counters
         self._peers = peers
@@ -56,20 +65,12 @@ class RaftActor:
         self._log.now_and_then("flooded_by_peers", {"floods": self._peers.port.floods})
 
     def flush(self) -> bool:
-        """Send what this turn has led to."""
-        to_peers, to_server, to_writer = self._driver.turn()
-        self._send_to_peers(to_peers)
-        if to_writer:
-            tell(self._writer, [localcodec.encode(to_writer)])
-        self._to_server += to_server
-        if self._to_server and self._has_server:
-            tell(self._server, [KVSERVER, localcodec.encode(self._to_server)])
-            self._to_server.clear()
-        now, raft = time.monotonic_ns(), self._driver.raft
-        if to_writer:
-            self._counters.on_handed(now, len(to_writer[0].entries))
+        """Send what this turn has led to; what is durable at once leads to more."""
+        while (written := self._do(self._driver.turn())) is not None:
+            self._on_written(written)
+        raft = self._driver.raft
         last_index = raft.log.last_index if raft.role is Role.LEADER else 0
-        self._counters.on_end(now, last_index, raft.handed_index)
+        self._counters.on_end(time.monotonic_ns(), last_index, raft.handed_index)
         return self._peers.port.end_turn()
 
     def wait_ms(self, until_tick_ms: int) -> int:
@@ -87,12 +88,17 @@ class RaftActor:
         self._writer.close()
 
     def _on_writer(self, frames: list[bytes]) -> None:
-        now = time.monotonic_ns()
-        self._counters.on_word(now)
+        self._counters.on_word(time.monotonic_ns())
         for message in localcodec.decode(frames[-1]):
             if isinstance(message, Written):
-                self._counters.on_written(now, message.took_ns)
-            self._driver.on_local(message)
+                self._on_written(message)
+            else:
+                self._driver.on_local(message)
+
+    def _on_written(self, message: Written) -> None:
+        self._counters.on_written(time.monotonic_ns(), message.took_ns)
+        self._quick_writes.on_written(message)
+        self._driver.on_local(message)
 
     def _on_server(self, frames: list[bytes]) -> None:
         self._counters.on_word(time.monotonic_ns())
@@ -104,6 +110,24 @@ class RaftActor:
         self._counters.on_word(time.monotonic_ns())
         for message in self._peers.receive(frames):
             self._driver.on_peer(message)
+
+    def _do(self, turn: Turn) -> Written | None:
+        """Send, then write: others work meanwhile. What is durable when this returns."""
+        self._send_to_peers(turn.to_peers)
+        self._to_server += turn.to_server
+        if self._to_server and self._has_server:
+            tell(self._server, [KVSERVER, localcodec.encode(self._to_server)])
+            self._to_server.clear()
+        if not turn.to_writer:
+            return None
+        (write,) = turn.to_writer
+        self._counters.on_handed(time.monotonic_ns(), len(write.entries))
+        if turn.to_peers:
+            os.sched_yield()  # else libzmq's thread, on our core, sends them when we sleep
+        written = self._quick_writes.write(write)
+        if written is None:
+            tell(self._writer, [localcodec.encode([write])])
+        return written
 
     def _send_to_peers(self, messages: list[Message]) -> None:
         """A peer that could not be sent to has lost it: Raft asks it again when it is back."""

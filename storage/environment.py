@@ -96,7 +96,7 @@ class Disk:
         self.environment = environment
         self.path = Path(environment.path())
         self._reserve_bytes = reserve_bytes
-        self._failed = False
+        self._failed = self._is_busy = False
         self._mapping = Mapping(self.path / "data.mdb")
         self._page_bytes = environment.stat()["psize"]
         self._has_synced_head = environment.flags()["metasync"]
@@ -119,6 +119,8 @@ class Disk:
         """
         if self._failed:
             raise DiskFailed(f"{self.path}: an earlier write failed")
+        assert not self._is_busy, "two threads write at a time"
+        self._is_busy = True
         is_committed = False
         try:
             with self.environment.begin(write=True) as txn:
@@ -131,6 +133,8 @@ class Disk:
                 raise DiskFull(f"{self.path}: {error}") from error
             self._failed = True
             raise DiskFailed(f"{self.path}: {error}") from error
+        finally:
+            self._is_busy = False
 
 
 def free_bytes(path: Path) -> int:

@@ -8,7 +8,6 @@ Hard state and base lie in the environment's own root, which every commit rewrit
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from struct import Struct
-from threading import get_ident
 from typing import NamedTuple
 from zlib import crc32
 
@@ -65,12 +64,11 @@ class Marks(NamedTuple):
 
 
 class LogStore:
-    """The logs of a node; the first write binds it to its thread (LMDB: B1, two would deadlock)."""
+    """The logs of a node; one write at a time, of whichever thread (LMDB: B1, two would wait)."""
 
     def __init__(self, environment: lmdb.Environment, reserve_bytes: int = RESERVE_BYTES) -> None:
         self._environment = environment
         self._disk = Disk(environment, reserve_bytes)
-        self._thread = 0
         self._marks: dict[int, Marks] = {}  # as of the last commit; a failed one forgets them
         self._tails = Tails()
         with self._disk.transaction() as txn:
@@ -115,7 +113,6 @@ class LogStore:
         """
         if any(entry.kind == COMMAND for write in writes for entry in write.entries):
             self._disk.check_space()
-        self._check_thread()
         known, self._marks = self._marks, {}
         tail = _tail_of(writes, known)
         with self._disk.transaction(head_can_wait=bool(tail)) as txn:
@@ -124,9 +121,12 @@ class LogStore:
         self._tails.on_committed()
         self._marks = known | written
 
+    def is_short_append(self, write: LogWrite) -> bool:
+        """Whether it takes one sync, and little else."""
+        return _is_append(write, self._marks) and _size(write) <= TAIL_BYTES_MAX
+
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
         """Start the group's log anew behind an installed snapshot (Figure 13, step 7)."""
-        self._check_thread()
         self._marks = {}
         with self._disk.transaction() as txn:
             cursor = txn.cursor(self._entries)
@@ -188,27 +188,31 @@ class LogStore:
             consumed, added = cursor.putmulti(rows, append=is_end)
             assert consumed == added == len(rows), "LMDB skipped an entry"
 
-    def _check_thread(self) -> None:
-        self._thread = self._thread or get_ident()
-        assert self._thread == get_ident(), "two threads write one log"
-
 
 def _tail_of(writes: Sequence[LogWrite], known: Mapping[int, Marks]) -> list[Row]:
     """All that these writes put, if they only append, and little; else nothing.
 
     What they delete of compacted entries the next write deletes again.
     """
+    if sum(map(_size, writes)) > TAIL_BYTES_MAX:
+        return []
     rows: list[Row] = []
-    size = 0
-    for group, hard_state, base, first_index, entries in writes:
-        marks = known.get(group)
-        is_append = marks and base is None and first_index > marks.last_index
-        size += sum(len(entry.payload) for entry in entries)
-        if not is_append or size > TAIL_BYTES_MAX:
+    for write in writes:
+        if not _is_append(write, known):
             return []
+        group, hard_state, _, first_index, entries = write
         rows.append(Row(*_hard_state_row(group, hard_state), is_root=True))
         rows += (Row(*row, is_root=False) for row in _encode_entries(group, first_index, entries))
     return rows if size_of(rows) <= TAIL_BYTES_MAX else []
+
+
+def _is_append(write: LogWrite, known: Mapping[int, Marks]) -> bool:
+    marks = known.get(write.group)
+    return marks is not None and write.base is None and write.first_index > marks.last_index
+
+
+def _size(write: LogWrite) -> int:
+    return sum(len(entry.payload) for entry in write.entries)
 
 
 def _hard_state_row(group: int, hard_state: HardState) -> tuple[bytes, bytes]:

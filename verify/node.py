@@ -17,10 +17,10 @@ from messages.client import ClientReply, Values
 from messages.clientcodec import encode
 from messages.codec import CodecError
 from messages.envelope import opened, seal, unseal
-from messages.local import Handover, RoleIs
+from messages.local import Handover, RoleIs, Written
 from messages.raft import Message
 from raft import core
-from raft.driver import Driver
+from raft.driver import Driver, Turn
 from raft.state import Role, Saved
 from storage.boot import load_saved
 from storage.log import LogStore
@@ -212,12 +212,23 @@ class Node(Process):
             self.driver.on_local(message)
 
     def _flush_raft(self) -> None:
-        to_peers, to_server, to_writer = self.driver.turn()
+        while (written := self._do(self.driver.turn())) is not None:
+            self._on_local([written])
+
+    def _do(self, turn: Turn) -> Written | None:
+        """What is durable at once, as actors/quickwrites.py has it, leads to more."""
+        to_peers, to_server, to_writer = turn
         self._send(to_peers)
-        if to_writer:
-            self._tell(self._log_actor, self._log_writer.handle, list(to_writer))
         if to_server:
             self._tell(self._server_actor, self._on_raft, list(to_server))
+        if not to_writer:
+            return None
+        written = None
+        if self.timeline.random.random() < self._ground.plan.quick_writes:
+            written = None if self.burns_out() else self._log_writer.write_now(*to_writer)
+        if written is None:
+            self._tell(self._log_actor, self._log_writer.handle, list(to_writer))
+        return written
 
     def _send(self, messages: list[Message]) -> None:
         """To peers, each message an effect; who is not there may be noticed."""

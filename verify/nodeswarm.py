@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     envelopes: bool  # nodes speak in sealed frames
     torn: float  # chance that such a frame arrives damaged
     hop_units: int  # from one actor of a node to another
+    quick_writes: float  # chance that Raft's own thread does a short one
     haste: int  # of the clocks that sessions expire by
     flush_keys: int
     flush_ticks: int
@@ -77,6 +78,7 @@ def _draw_plan(random: Random) -> Plan:
         envelopes=random.random() < 0.2,
         torn=choice((0.0, 0.0, 0.01, 0.1)),
         hop_units=choice((1, 5, 50, 500)),
+        quick_writes=choice((0.0, 0.5, 1.0)),
         haste=choice((1, 1, 1, HASTE)),
         flush_keys=choice((1, 3, 1000)),
         flush_ticks=choice((2, 10, 50)),

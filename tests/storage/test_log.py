@@ -1,6 +1,7 @@
-"""The log: what was written is what is loaded, damage is refused, and one thread writes."""
+"""The log: what was written is what is loaded, damage is refused, and one write at a time."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -197,23 +198,41 @@ def test_entries_without_their_hard_state_are_refused(environment):
         log.load(0)
 
 
-def test_a_second_thread_may_not_write(environment):
-    """LMDB would let it, and lock up for ever at the write after it."""
+def test_two_threads_write_in_turn(environment):
+    """Raft's own thread and the LogWriter's do; a write is whole when the next one begins."""
     log = LogStore(environment)
-    log.write(0, HARD_STATE, None, 1, ())
-    caught: list[BaseException] = []
 
-    def write() -> None:
-        try:
-            log.write(0, HARD_STATE, None, 1, ())
-        except AssertionError as error:
-            caught.append(error)
+    for index in range(1, 9):
+        write = partial(log.write, 0, HARD_STATE, None, index, entries_of(1, b"%d" % index))
+        thread = Thread(target=write)
+        thread.start()
+        thread.join()
 
-    thread = Thread(target=write)
-    thread.start()
-    thread.join()
+    assert len(log.load(0).entries) == 8
 
-    assert len(caught) == 1
+
+def test_one_write_at_a_time(environment, monkeypatch):
+    """LMDB would let the second one wait for the first, in one thread for ever."""
+    log = LogStore(environment)
+    monkeypatch.setattr(log_file, "_put_root", lambda *_: log.write(0, HARD_STATE, None, 1, ()))
+
+    with pytest.raises(AssertionError, match="two threads"):
+        log.write(0, HARD_STATE, None, 1, ())
+
+
+def test_what_takes_one_sync_and_little_else(environment):
+    """A log that was not written yet, a conflict, a cut, and much at once take longer."""
+    log = LogStore(environment)
+    first = LogWrite(0, HARD_STATE, None, 1, entries_of(1, b"a"))
+    assert not log.is_short_append(first)
+    log.write_all([first])
+
+    behind = LogWrite(0, HARD_STATE, None, 2, entries_of(1, b"b"))
+    assert log.is_short_append(behind)
+    assert log.is_short_append(behind._replace(entries=()))
+    assert not log.is_short_append(behind._replace(first_index=1))
+    assert not log.is_short_append(behind._replace(base=place(1)))
+    assert not log.is_short_append(behind._replace(entries=entries_of(1, bytes(65_537))))
 
 
 def test_a_membership_in_the_base_survives(environment):

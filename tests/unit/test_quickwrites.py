@@ -1,0 +1,97 @@
+"""actors/quickwrites.py: which writes of the log Raft's own thread does."""
+
+import pytest
+
+from actors.quickwrites import QUICK_NS, QUICK_WRITES, QuickWrites
+from messages.local import WriteLog, Written
+from messages.raft import COMMAND, Entry, HardState, Membership, Snapshot
+from storage.environment import DiskFailed, DiskFull
+
+SNAPSHOT = Snapshot(7, 1, Membership((1,)))
+QUICK, SLOW = Written(1, QUICK_NS), Written(1, QUICK_NS + 1)
+
+
+class Store:
+    """Remembers what it was given; each write takes a millisecond, or fails."""
+
+    def __init__(self) -> None:
+        self.written = []
+        self.is_short = True
+        self.failure = None
+        self.now_ns = 0
+
+    def is_short_append(self, _):
+        """Whatever a test says."""
+        return self.is_short
+
+    def write_all(self, writes):
+        """Time passes."""
+        if self.failure:
+            raise self.failure
+        self.written += writes
+        self.now_ns += 1_000_000
+
+
+def write_log(number, snapshot=None):
+    """One entry, the first of its log."""
+    entries = (Entry(1, COMMAND, b"x"),)
+    return WriteLog(number, HardState(1, 1, 0), snapshot, None, 1, entries)
+
+
+@pytest.fixture
+def disk():
+    """A store, and who writes to it after the disk has been quick for long enough."""
+    store = Store()
+    found = QuickWrites(5, store, lambda: store.now_ns)
+    for _ in range(QUICK_WRITES):
+        assert found.write(write_log(1)) is None
+        found.on_written(QUICK)
+    return store, found
+
+
+def test_a_short_write_is_durable_at_once(disk):
+    """And how long it took is told, as the LogWriter would."""
+    store, found = disk
+
+    assert found.write(write_log(2)) == Written(2, 1_000_000)
+    (write,) = store.written
+    assert (write.group, write.first_index, len(write.entries)) == (5, 1, 1)
+
+
+def test_what_takes_long_is_for_the_log_writer(disk):
+    """An installed snapshot drops a whole log; what else is long the store knows."""
+    store, found = disk
+
+    assert found.write(write_log(2, SNAPSHOT)) is None
+    store.is_short = False
+    assert found.write(write_log(3)) is None
+    assert store.written == []
+
+
+def test_a_disk_that_was_slow_once_is_not_waited_for(disk):
+    """M8: whoever waits sends no heartbeats. It has to be quick for a while first."""
+    _, found = disk
+    found.on_written(SLOW)
+
+    for _ in range(QUICK_WRITES):
+        assert found.write(write_log(2)) is None
+        found.on_written(QUICK)
+
+    assert found.write(write_log(3)) is not None
+
+
+def test_a_full_disk_is_for_the_log_writer(disk):
+    """O1: it has the reserve, and tries again."""
+    store, found = disk
+    store.failure = DiskFull("no space")
+
+    assert found.write(write_log(2)) is None
+
+
+def test_a_write_that_failed_ends_the_node(disk):
+    """D5."""
+    store, found = disk
+    store.failure = DiskFailed("no sync")
+
+    with pytest.raises(DiskFailed):
+        found.write(write_log(2))
