@@ -2,8 +2,8 @@
 
 import pytest
 
-from messages.raft import Heartbeat, ReadIndexReply
-from raft import core
+from messages.raft import Heartbeat, ReadIndex, ReadIndexReply
+from raft import core, snapshot
 from raft.idle import idle_ticks
 from raft.state import Config, Role
 from tests.network import PAPER, Server
@@ -80,7 +80,7 @@ def hand_over(raft):
 
 def send_snapshot(raft):
     """Chunks are sent again after a silence."""
-    raft.progress[2].become_snapshot(core.snapshot.base(raft))
+    raft.progress[2].become_snapshot(snapshot.base(raft))
 
 
 @pytest.mark.parametrize("wait", [propose, read, begin_round, hand_over, send_snapshot])
@@ -101,7 +101,7 @@ def test_a_follower_whose_reads_wait_for_its_leader_does_not_sleep():
     core.step(raft, Heartbeat(0, 2, 1, 0, 0, 0))
     core.read(raft, 1)
     assert idle_ticks(raft) == 0
-    (asked,) = [said for said in core.ready(raft).messages if hasattr(said, "read_id")]
+    (asked,) = [said for said in core.ready(raft).messages if isinstance(said, ReadIndex)]
     assert idle_ticks(raft) == 0
 
     core.step(raft, ReadIndexReply(0, 2, 1, 0, asked.read_id, 0))

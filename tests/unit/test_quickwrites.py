@@ -1,11 +1,14 @@
 """actors/quickwrites.py: which writes of the log Raft's own thread does."""
 
+from typing import cast
+
 import pytest
 
 from actors.quickwrites import QUICK_NS, QUICK_WRITES, QuickWrites
 from messages.local import WriteLog, Written
 from messages.raft import COMMAND, Entry, HardState, Membership, Snapshot
 from storage.environment import DiskFailed, DiskFull
+from storage.log import LogStore, LogWrite
 
 SNAPSHOT = Snapshot(7, 1, Membership((1,)))
 QUICK, SLOW = Written(1, QUICK_NS), Written(1, QUICK_NS + 1)
@@ -15,9 +18,9 @@ class Store:
     """Remembers what it was given; each write takes a millisecond, or fails."""
 
     def __init__(self) -> None:
-        self.written = []
+        self.written: list[LogWrite] = []
         self.is_short = True
-        self.failure = None
+        self.failure: Exception | None = None
         self.now_ns = 0
 
     def is_short_append(self, _):
@@ -42,7 +45,7 @@ def write_log(number, snapshot=None):
 def disk():
     """A store, and who writes to it after the disk has been quick for long enough."""
     store = Store()
-    found = QuickWrites(5, store, lambda: store.now_ns)
+    found = QuickWrites(5, cast("LogStore", store), lambda: store.now_ns)
     for _ in range(QUICK_WRITES):
         assert found.write(write_log(1)) is None
         found.on_written(QUICK)
