@@ -62,18 +62,12 @@ class KVServerActor:
         self._log.now_and_then("flooded_by_clients", {"floods": self._port.floods})
 
     def flush(self) -> bool:
-        """Send what this turn has led to."""
+        """Send what this turn has led to; replies first: who is answered works meanwhile."""
         self._long_replies.look()
         now = time.monotonic_ns()
         if self._counters.heard or self._counters.waiting:
             self._counters.on_flush(now)
         to_raft, to_writer, replies = self._keeper.turn(now // 1_000_000)
-        if to_raft:
-            if Propose in map(type, to_raft):
-                self._counters.on_left(now)
-            tell(self._raft, [localcodec.encode(to_raft)])
-        if to_writer:
-            tell(self._writer, [localcodec.encode(to_writer)])
         router = self._port.router
         for client, reply in replies:
             frame = encode(reply)
@@ -81,6 +75,12 @@ class KVServerActor:
                 self._long_replies.send(router, client, reply, frame)
             else:
                 send(router, [client, frame])
+        if to_raft:
+            if Propose in map(type, to_raft):
+                self._counters.on_left(now)
+            tell(self._raft, [localcodec.encode(to_raft)])
+        if to_writer:
+            tell(self._writer, [localcodec.encode(to_writer)])
         self._counters.on_end(time.monotonic_ns())
         return self._port.end_turn()
 
