@@ -68,6 +68,9 @@ class RaftActor:
         """Send what this turn has led to; what is durable at once leads to more."""
         while (written := self._do(self._driver.turn())) is not None:
             self._on_written(written)
+            promised = self._driver.take_promised()
+            self._send_to_peers(promised)
+            _let_leave(promised)
         raft = self._driver.raft
         last_index = raft.log.last_index if raft.role is Role.LEADER else 0
         self._counters.on_end(time.monotonic_ns(), last_index, raft.handed_index)
@@ -122,8 +125,7 @@ class RaftActor:
             return None
         (write,) = turn.to_writer
         self._counters.on_handed(time.monotonic_ns(), len(write.entries))
-        if turn.to_peers:
-            os.sched_yield()  # else libzmq's thread, on our core, sends them when we sleep
+        _let_leave(turn.to_peers)
         written = self._quick_writes.write(write)
         if written is None:
             tell(self._writer, [localcodec.encode([write])])
@@ -143,3 +145,9 @@ class RaftActor:
         for peer in sorted(self._lost & tried - lost):
             self._log.event("peer_reachable", peer=peer)
         self._lost = self._lost - tried | lost
+
+
+def _let_leave(messages: list[Message]) -> None:
+    """Let libzmq's thread have our core: else what we sent leaves when we sleep (decision 0013)."""
+    if messages:
+        os.sched_yield()

@@ -88,6 +88,14 @@ class Driver:
             return idle
         return max(0, min(idle, self._hold_ticks_max() - self._held_ticks - 1))
 
+    def take_promised(self) -> list[Message]:
+        """A follower's words that a write held back; what else this turn leads to can wait."""
+        if self.raft.role is LEADER:
+            return []
+        promised = list(self._turn.to_peers)
+        self._turn.to_peers.clear()
+        return promised
+
     def turn(self) -> Turn:
         """Everything to be sent now; call it after all that waited was handed in."""
         self._do(core.ready(self.raft))

@@ -214,6 +214,7 @@ class Node(Process):
     def _flush_raft(self) -> None:
         while (written := self._do(self.driver.turn())) is not None:
             self._on_local([written])
+            self._send(self.driver.take_promised())
 
     def _do(self, turn: Turn) -> Written | None:
         """What is durable at once, as actors/quickwrites.py has it, leads to more."""

@@ -206,6 +206,28 @@ def append(follower, index, commit_index):
     return written(follower).to_server
 
 
+def test_what_a_write_held_back_need_not_wait_for_the_turn(follower):
+    """D2: it is durable; the leader waits for this word, and nobody for the rest."""
+    follower.on_peer(AppendEntries(0, 2, 1, 1, 1, 1, 0, (Entry(1, COMMAND, b"x"),)))
+    (write,) = follower.turn().to_writer
+    assert follower.take_promised() == []
+
+    follower.on_local(Written(write.number))
+
+    assert follower.take_promised() == [AppendEntriesReply(0, 1, 2, 1, True, 2, 2, 0)]
+    assert follower.turn().to_peers == []
+
+
+def test_what_a_leader_says_is_never_taken_out_of_its_turn(leader):
+    """Appends that are held back for a peer come before what is said to it now."""
+    leader.on_local(Propose(7, b"batch"))
+    (write,) = leader.turn().to_writer
+    leader.on_local(ChunkRead(InstallSnapshot(0, 1, 2, 1, 1, 1, Membership((1,)), 0, b"x", True)))
+    leader.on_local(Written(write.number))
+
+    assert leader.take_promised() == []
+
+
 def test_what_is_saved_was_applied(leader):
     """Word of the one may come before word of the other."""
     leader.on_local(Propose(7, b"batch"))
