@@ -221,4 +221,22 @@ MUTANTS = (
         "In a joint membership the only server that can win both majorities is ignored.",
         "tests/test_scenarios.py::test_the_cluster_answers_as_written[joint_outgoing_leads]",
     ),
+    Mutant(
+        "sleeps-through-its-timeout",
+        "§5.2",
+        "raft/idle.py",
+        "return max(0, raft.election_timeout - raft.election_elapsed - 1)",
+        "return max(0, raft.election_timeout - raft.election_elapsed)",
+        "A follower that nobody speaks to campaigns a tick late.",
+        SIMULATION,
+    ),
+    Mutant(
+        "sleeps-through-its-doubts",
+        "M7",
+        "raft/idle.py",
+        "return max(1, min(beat, config.election_ticks_max - raft.election_elapsed))",
+        "return beat",
+        "A leader that has lost its majority notices with the next beat only.",
+        "tests/unit/test_idle.py::test_a_leader_does_not_sleep_through_its_doubts",
+    ),
 )

@@ -191,4 +191,14 @@ MUTANTS = (
         "tests/unit/test_planted.py"
         "::test_rounds_whose_answers_come_too_late_for_a_lease_are_forgotten",
     ),
+    Mutant(
+        "sleeps-while-a-round-is-out",
+        "R1",
+        "raft/idle.py",
+        "or raft.read_rounds or raft.readers_waiting",
+        "or raft.readers_waiting",
+        "Where the first that were asked hang, the others are asked a beat later.",
+        "tests/unit/test_idle.py"
+        "::test_a_leader_that_waits_for_somebody_does_not_sleep[begin_round]",
+    ),
 )
