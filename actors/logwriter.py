@@ -12,12 +12,18 @@ from storage.log import LogStore
 from storage.reserve import Reserve
 
 GROUP = 0
-SLOW_S = 0.1
+SLOW_NS = 100_000_000
 """A write that takes longer is told."""
 
 
+def tell_if_slow(log: Log, written: Written) -> None:
+    """For whoever operates the node (docs/operating.md)."""
+    if written.took_ns > SLOW_NS:
+        log.event("slow_disk", "warning", write_ms=written.took_ns // 1_000_000)
+
+
 class LogWriterActor:
-    """The only thread that writes the log; a failed write ends it, and with it the node (D5)."""
+    """Writes what Raft hands over; a failed write ends it, and with it the node (D5)."""
 
     def __init__(
         self,
@@ -82,13 +88,9 @@ class LogWriterActor:
             else:
                 self._unwritten = message
             return
-        took = self._clock() - began
-        if took > SLOW_S:
-            self._log.event("slow_disk", "warning", write_ms=round(took * 1000))
-        tell(
-            self._socket,
-            [self._raft, localcodec.encode([Written(message.number, int(took * 1e9))])],
-        )
+        written = Written(message.number, int((self._clock() - began) * 1e9))
+        tell_if_slow(self._log, written)
+        tell(self._socket, [self._raft, localcodec.encode([written])])
 
     def _execute(self, message: WriteLog) -> None:
         _, hard_state, snapshot, base, first_index, entries = message

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from actors.actor import tell
 from actors.log import Log
+from actors.logwriter import tell_if_slow
 from actors.peers import Peers
 from actors.quickwrites import QuickWrites
 from actors.sockets import (
@@ -24,6 +25,9 @@ from raft.driver import Driver, Turn
 from raft.state import Role
 
 KVSERVER = b"kvserver"
+
+SLEEP_MS_MAX = 250
+"""Longer than from beat to beat, mostly."""
 
 
 class RaftActor:
@@ -67,18 +71,19 @@ class RaftActor:
     def flush(self) -> bool:
         """Send what this turn has led to; what is durable at once leads to more."""
         while (written := self._do(self._driver.turn())) is not None:
+            tell_if_slow(self._log, written)
             self._on_written(written)
-            promised = self._driver.take_promised()
-            self._send_to_peers(promised)
-            _let_leave(promised)
+            self._send_to_peers(self._driver.take_promised())
+            os.sched_yield()  # else libzmq's thread, on our core, sends it when we sleep
         raft = self._driver.raft
         last_index = raft.log.last_index if raft.role is Role.LEADER else 0
         self._counters.on_end(time.monotonic_ns(), last_index, raft.handed_index)
         return self._peers.port.end_turn()
 
     def wait_ms(self, until_tick_ms: int) -> int:
-        """Until there is a tick that does something."""
-        return until_tick_ms + self._driver.idle_ticks() * self._tick_ms
+        """Until there is a tick that does something, but not so long that a stop would wait."""
+        sleep_ms = self._driver.idle_ticks() * self._tick_ms
+        return until_tick_ms + min(sleep_ms, SLEEP_MS_MAX)
 
     def is_done(self) -> bool:
         """At any time: what is not done is asked for again."""
@@ -125,8 +130,8 @@ class RaftActor:
             return None
         (write,) = turn.to_writer
         self._counters.on_handed(time.monotonic_ns(), len(write.entries))
-        _let_leave(turn.to_peers)
-        written = self._quick_writes.write(write)
+        is_leader = self._driver.raft.role is Role.LEADER
+        written = None if is_leader else self._quick_writes.write(write)
         if written is None:
             tell(self._writer, [localcodec.encode([write])])
         return written
@@ -145,9 +150,3 @@ class RaftActor:
         for peer in sorted(self._lost & tried - lost):
             self._log.event("peer_reachable", peer=peer)
         self._lost = self._lost - tried | lost
-
-
-def _let_leave(messages: list[Message]) -> None:
-    """Let libzmq's thread have our core: else what we sent leaves when we sleep (decision 0013)."""
-    if messages:
-        os.sched_yield()

@@ -44,6 +44,9 @@ from raft.idle import idle_ticks
 from raft.state import LEADER, Raft, Ready, Write
 from raft.state import Proposed as ProposedAt
 
+HELD_BYTES_MAX = 1_048_576
+"""Of committed entries, as what a KVServer has applied and not told yet (kv/server.py)."""
+
 
 class Turn(NamedTuple):
     """What one turn of the loop sends out; messages to peers in order, each to its target."""
@@ -120,11 +123,17 @@ class Driver:
         """Where a proposal lies, its commit says too; and for a follower's commits nobody waits."""
         kinds = set(map(type, to_server))
         is_idle = kinds == {Proposed} if self._is_awaited() else kinds <= {Proposed, Committed}
-        return is_idle and self._held_ticks < self._hold_ticks_max()
+        return is_idle and self._held_ticks < self._hold_ticks_max() and not self._is_much()
 
     def _hold_ticks_max(self) -> int:
         """A follower applies as often as it hears the leader's beat."""
         return 1 if self._is_awaited() else self.raft.config.heartbeat_ticks
+
+    def _is_much(self) -> bool:
+        """So much waits to be applied that at the bound nothing more would be handed out."""
+        raft = self.raft
+        size = raft.log.bytes_between(raft.last_applied, raft.handed_index)
+        return size >= min(HELD_BYTES_MAX, raft.config.apply_bytes_max // 2)
 
     def _is_awaited(self) -> bool:
         """Whether somebody waits for what is applied here: a leader's clerks, or a read."""

@@ -20,16 +20,15 @@ class Held:
         self._first: frozenset[int] = frozenset()
         self._appends: dict[int, list[Message]] = {}  # by peer
         self._beats: dict[int, Heartbeat] = {}  # by peer: the last says what those before it said
-        # As of the last tick:
-        self._elapsed = 0
+        # As of the last tick, and of the last beat:
+        self._clock = 0
         self._waiting: tuple[int | None, int | None] = (None, None)
+        self._told_all = 0
 
     def let_go(self, raft: Raft, messages: list[Message], *, has_ticked: bool) -> list[Message]:
         """Of what was held and of these, what leaves now; after a tick all of it may."""
-        is_due = has_ticked and self._is_due(raft)
-        if has_ticked:
-            self._first = _told_first(raft, self._first)
-        elif not messages:
+        is_due = has_ticked and self._on_tick(raft)
+        if not has_ticked and not messages:
             return []
         others = [message for message in messages if not self._take(message)]
         urgent = {message.target for message in others}
@@ -43,12 +42,18 @@ class Held:
                     leaving.append(self._beats.pop(peer))
         return leaving + others
 
-    def _is_due(self, raft: Raft) -> bool:
-        """After a tick: whether it was a beat, or what waited for the first still does."""
-        is_beat = raft.heartbeat_elapsed <= self._elapsed
+    def _on_tick(self, raft: Raft) -> bool:
+        """Whether all is due: there was a beat, or what waited for the first at a tick still does.
+
+        A thread that slept or stood still hands in several ticks, and a beat may be among them.
+        """
+        is_beat = raft.clock - self._clock > raft.heartbeat_elapsed
         waiting = _waiting(raft)
         pairs = zip(waiting, self._waiting, strict=True)
-        self._elapsed, self._waiting = raft.heartbeat_elapsed, waiting
+        self._clock, self._waiting = raft.clock, waiting
+        self._first = _told_first(raft, self._first, self._told_all if is_beat else None)
+        if is_beat:
+            self._told_all = raft.log.last_index
         return is_beat or any(now is not None and now == before for now, before in pairs)
 
     def _take(self, message: Message) -> bool:
@@ -81,22 +86,26 @@ def _waiting(raft: Raft) -> tuple[int | None, int | None]:
     return None if is_written else raft.commit_index, oldest
 
 
-def _told_first(raft: Raft, before: frozenset[int]) -> frozenset[int]:
-    """Those who hold most, as many as a majority needs; of two alike who was told first before.
+def _told_first(raft: Raft, before: frozenset[int], told_all: int | None) -> frozenset[int]:
+    """As many as a majority needs; while the membership changes all are told at once: nobody.
 
-    Chosen at ticks: then the others hold less, unless one of the first gave no answer for a tick.
-    While the membership changes all are told at once.
+    At a tick those who hold most: the others hold less, unless one of the first gave no answer for
+    a tick. At a beat neighbours, if they have answered all that everybody was told with the last
+    one: on one machine they sit on other cores (decision 0010).
     """
     voters = raft.membership.voters
     is_wanted = raft.config.majority_first and not raft.membership.outgoing
     if raft.role is not LEADER or not is_wanted:
         return frozenset()
     us, progress = raft.server_id, raft.progress
-    fit = sorted(
-        (peer for peer in voters if peer != us and _is_following(raft, peer)),
-        # Of those alike neighbours: on one machine they sit on other cores (decision 0010).
-        key=lambda at: (-progress[at].match_index, at not in before, abs(at - us), at),
-    )
+
+    def order(at: int) -> tuple[int, bool, int, int]:
+        match_index = progress[at].match_index
+        if told_all is None:
+            return -match_index, at not in before, abs(at - us), at
+        return 0, match_index < told_all, abs(at - us), at
+
+    fit = sorted((at for at in voters if at != us and _is_following(raft, at)), key=order)
     needed = majority(voters) - (us in voters)
     return frozenset(fit[:needed]) if len(fit) >= needed else frozenset()
 

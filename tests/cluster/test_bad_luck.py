@@ -62,6 +62,28 @@ def test_a_dead_actor_ends_its_process(make_cluster, actor):
     assert get(cluster, b"key") == b"value"
 
 
+def test_disks_that_turn_slow_do_not_unseat_leaders(make_cluster):
+    """M8, decision 0013: a leader never waits for its disk, a follower waits for it once."""
+    cluster = make_cluster(
+        start=False,
+        module="tests.cluster.slow_node",
+        election_timeout_ms_min=1500,  # on a busy machine elections come of less
+        election_timeout_ms_max=3000,
+    )
+    cluster.start()
+    with Clerk(cluster.endpoints()) as clerk:
+        for _ in range(200):
+            clerk.put("key", "quick")
+        term = cluster.term()
+
+        (cluster.directory / "slow").write_text("0.5")
+        for _ in range(12):
+            clerk.put("key", "slow")
+
+    assert cluster.term() == term
+    assert any(cluster.told(at, "slow disk") for at in (1, 2, 3))
+
+
 @pytest.mark.nodes_may_fail
 @pytest.mark.parametrize("port", ["client_port", "peer_port"])
 def test_a_taken_port_is_refused(make_cluster, port):

@@ -45,7 +45,7 @@ from messages.raft import (
 )
 from raft.core import start
 from raft.counters import RaftCounters
-from raft.driver import Driver
+from raft.driver import HELD_BYTES_MAX, Driver
 from raft.progress import Sending
 from raft.state import Config, Role, Saved
 
@@ -197,6 +197,17 @@ def test_a_follower_applies_at_once_what_a_read_there_must_see(follower):
     said = [append(follower, 4, 2), append(follower, 5, 3), append(follower, 6, 4)]
 
     assert [len(to_server) for to_server in said] == [1, 1, 0]
+
+
+def test_a_follower_applies_at_once_what_is_much(follower):
+    """At the bound of what may be unapplied nothing more would be handed out until the beat."""
+    payload = bytes(HELD_BYTES_MAX)
+    follower.on_peer(AppendEntries(0, 2, 1, 1, 1, 1, 1, (Entry(1, COMMAND, payload),)))
+    assert written(follower).to_server == []
+
+    said = append(follower, 3, 2)
+
+    assert [word.first_index for word in said] == [1, 2]
 
 
 def append(follower, index, commit_index):
