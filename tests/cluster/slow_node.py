@@ -4,7 +4,6 @@ python -m tests.cluster.slow_node NAME CONFIG DATA PARENT
 """
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from actors.config import load
 from actors.node import run
 from launch.parent import end_with
 from storage.environment import Disk
+from tests.cluster.harness import pause
 
 
 def let_be_slow(order: Path) -> None:
@@ -26,7 +26,7 @@ def let_be_slow(order: Path) -> None:
         with transaction(self, head_can_wait=head_can_wait) as txn:
             yield txn
             if order.exists():
-                time.sleep(float(order.read_text()))
+                pause(float(order.read_text()))
 
     setattr(Disk, "transaction", slow)  # noqa: B010 - mypy allows no other way
 
