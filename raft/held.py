@@ -3,8 +3,8 @@
 A leader needs a majority, so it tells a majority at once; the other followers hear of it with its
 next beat, and take many appends in one turn and one sync. To Raft they are servers behind a slower
 network. They hear of it sooner where the first do not answer within a tick or two. Those who
-acknowledged most are told first, so who falls behind makes room for another with its next answer
-(docs/decisions/0009-a-majority-first.md).
+acknowledged most are told first, so who falls behind makes room for another with its next answer,
+and at each beat neighbours again (docs/decisions/0009-a-majority-first.md).
 """
 
 from messages.raft import AppendEntries, Heartbeat, Message

@@ -122,7 +122,7 @@ class LogStore:
         self._marks = known | written
 
     def is_short_append(self, write: LogWrite) -> bool:
-        """Whether it takes one sync, and little else."""
+        """Whether it appends, and so little that it mostly takes one sync."""
         return _is_append(write, self._marks) and _size(write) <= TAIL_BYTES_MAX
 
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
