@@ -23,7 +23,7 @@ MESSAGE_BYTES = 8_192
 """What a message counts beside its last frame, so that the bound holds back many small ones too."""
 
 _AT_ONCE, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
-_READABLE, _EVENTS, _RCVMORE = int(zmq.POLLIN), int(zmq.EVENTS), int(zmq.RCVMORE)
+_READABLE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)
 
 
 class Brain(Protocol):
@@ -124,11 +124,12 @@ def drain(socket: Socket, *, has_address: bool) -> list[list[bytes]]:
     size = 0
     try:
         while size < DRAIN_BYTES_MAX:
-            frames = [receive_frame(socket, _AT_ONCE)]
-            if has_address:
-                frames.append(receive_frame(socket, _AT_ONCE))  # it never comes alone
-            while option_of(socket, _RCVMORE):
-                frames.append(receive_frame(socket, _AT_ONCE))
+            frames = [receive_frame(socket, _AT_ONCE)] if has_address else []
+            is_more = True  # an address never comes alone
+            while is_more:
+                found = receive_frame(socket, _AT_ONCE, False)  # a Frame knows if more follow
+                frames.append(found.bytes)
+                is_more = found.more
             taken.append(frames)
             size += MESSAGE_BYTES + sum(map(len, frames))
             if len(taken) == 1 and not option_of(socket, _EVENTS) & _READABLE:

@@ -21,7 +21,7 @@ class ReadQueue:
     def __init__(self, reads_max: int) -> None:
         self._reads_max = reads_max
         self.waiting = 0
-        self._gathered: dict[bool, list[Reader]] = {False: [], True: []}
+        self._gathered: dict[bool, list[Reader]] = {}  # by whether a lease will do
         self._asked_ms = 0
         self._asked: dict[int, list[Reader]] = {}
         self._answerable: deque[tuple[int, list[Reader]]] = deque()
@@ -33,26 +33,26 @@ class ReadQueue:
     def gather(self, reader: Reader, *, lease: bool) -> None:
         """It is asked about with the next wave."""
         self.waiting += 1
-        self._gathered[lease].append(reader)
+        self._gathered.setdefault(lease, []).append(reader)
 
     def wait(self, reader: Reader, read_index: int) -> None:
         """It needs no question: its index is known."""
         self.waiting += 1
         self._answerable.append((read_index, [reader]))
 
-    def may_leave(self, now_ms: int) -> bool:
-        """Whether the next wave may leave: the last one has its answers, or it takes too long."""
-        return not self._asked or now_ms - self._asked_ms >= WAVE_MS_MAX
+    def next_wave(self, now_ms: int) -> tuple[bool, ...]:
+        """The questions of the next wave, by whether a lease will do.
 
-    def ask(self, context: int, now_ms: int, *, lease: bool) -> bool:
-        """Ask about all that were gathered under this context; says whether there were any."""
-        gathered = self._gathered[lease]
-        if not gathered:
-            return False
-        self._asked[context] = gathered
+        None before the last one has its answers, or takes too long.
+        """
+        if self._asked and now_ms - self._asked_ms < WAVE_MS_MAX:
+            return ()
+        return tuple(self._gathered)
+
+    def ask(self, context: int, now_ms: int, *, lease: bool) -> None:
+        """Ask about all that were gathered, under this context."""
+        self._asked[context] = self._gathered.pop(lease)
         self._asked_ms = now_ms
-        self._gathered[lease] = []
-        return True
 
     def found(self, context: int, read_index: int) -> None:
         """These reads may be answered from a state applied that far (R4)."""

@@ -164,7 +164,7 @@ class Server:
     def turn(self, now_ms: int) -> Outgoing:
         """Everything to be sent now; call it after all that waited was handed in."""
         self._now_ms = now_ms
-        if self._proposals.may_leave(now_ms):
+        if self._proposals.may_leave(now_ms) and self._proposals.gathered:
             for batch in self._proposals.batches(now_ms):
                 self._propose(batch)
         if self._reads.waiting:
@@ -172,7 +172,8 @@ class Server:
         while self._parked and self._parked[0][0] <= now_ms - PARKED_MS_MAX:
             _, client, session, number = self._parked.pop(0)
             self._refuse(client, session, number, Reason.NOT_LEADER)
-        self._tell_applied()
+        if self._untold.through:
+            self._tell_applied()
         self.counters.waiting = self._proposals.gathered
         done, self._outgoing = self._outgoing, Outgoing([], [])
         return done
@@ -284,8 +285,6 @@ class Server:
 
     def _tell_applied(self) -> None:
         index, size = self._untold
-        if not index:
-            return
         is_due = size >= UNTOLD_BYTES_MAX or self._now_ms - self._told_ms >= UNTOLD_MS_MAX
         if is_due or self._outgoing.to_raft:
             self._outgoing.to_raft.append(Applied(index))
@@ -301,11 +300,10 @@ class Server:
         self._outgoing.to_raft.append(Propose(self._number, payload))
 
     def _turn_reads(self) -> None:
-        if self._reads.may_leave(self._now_ms):
-            for lease in (False, True):
-                self._number += 1
-                if self._reads.ask(self._number, self._now_ms, lease=lease):
-                    self._outgoing.to_raft.append(AskRead(self._number, lease))
+        for lease in self._reads.next_wave(self._now_ms):
+            self._number += 1
+            self._reads.ask(self._number, self._now_ms, lease=lease)
+            self._outgoing.to_raft.append(AskRead(self._number, lease))
         for client, request in self._reads.answerable(self.machine.applied_index):
             self._look_up(client, request)
 

@@ -6,7 +6,7 @@ Bytes are trusted nowhere but after decode. What encode is given is ours, and as
 
 from collections.abc import Callable
 from itertools import repeat
-from typing import NoReturn, cast, get_type_hints
+from typing import Any, NoReturn, get_type_hints
 
 import msgpack
 
@@ -48,6 +48,9 @@ MEMBERS_MAX = 64
 REMOVED_MAX = 4096
 """A membership with more tombstones is refused: a group that old gets a new group id."""
 
+ARRAY_LEN_MAX = max(ENTRIES_MAX, REMOVED_MAX)
+"""The longest array of any message."""
+
 GROUP_MAX = 2**32 - 1
 INTEGER_MAX = 2**63 - 1
 """Every other integer is at most this, so that any language's signed 64 bits can hold it."""
@@ -76,7 +79,7 @@ class CodecError(Exception):
 
 def encode(message: Message) -> bytes:
     """The frame of a message; packb rather than one shared Packer, so any thread may call it."""
-    frame = cast("bytes", msgpack.packb((TAGS[type(message)], *message)))
+    frame: bytes = msgpack.packb((TAGS[type(message)], *message))
     # What no peer would accept would be resent for ever: better to fail where it was made.
     assert len(frame) <= FRAME_BYTES_MAX
     if type(message) is AppendEntries:
@@ -94,15 +97,16 @@ def decode(data: bytes) -> Message:
     if not (type(array) is tuple and array and type(array[0]) is int and array[0] in _BY_TAG):
         raise CodecError("not an array that opens with a known tag")
 
-    message_type, rules = _BY_TAG[array[0]]
+    message_type, rules, check_together = _BY_TAG[array[0]]
     if len(array) != 1 + len(rules):
         raise CodecError("a field too many or too few")
     fields = [
         value if type(value) is exact and low <= value <= high else read(value)
         for value, (exact, low, high, read) in zip(array[1:], rules, strict=True)
     ]
-    message = message_type(*fields)
-    _check_together(message)
+    message: Message = tuple.__new__(message_type, fields)
+    if check_together is not None:
+        check_together(message)
     return message
 
 
@@ -110,7 +114,8 @@ def encode_membership(membership: Membership) -> bytes:
     """The payload of a MEMBERSHIP entry, and a membership's form on disk."""
     fault = membership_fault(membership)
     assert not fault, fault
-    return cast("bytes", msgpack.packb(membership))
+    payload: bytes = msgpack.packb(membership)
+    return payload
 
 
 def decode_membership(data: bytes) -> Membership:
@@ -149,7 +154,7 @@ def _parse(data: bytes) -> object:
             data,
             use_list=False,
             raw=False,
-            max_array_len=max(ENTRIES_MAX, REMOVED_MAX),
+            max_array_len=ARRAY_LEN_MAX,
             max_bin_len=ENTRY_BYTES_MAX,
             max_str_len=0,
             max_map_len=0,
@@ -165,20 +170,22 @@ def _refuse(*_: object) -> NoReturn:
     raise CodecError("a map or an extension")
 
 
-def _check_together(message: Message) -> None:
+def _check_append(message: AppendEntries) -> None:
+    """What the terms say about each other."""
+    if message.entries and message.entries[-1].term > message.term:  # they ascend
+        raise CodecError("an entry of a term later than its leader's")
+    if message.entries and message.entries[0].term < message.prev_log_term:
+        raise CodecError("an entry of an earlier term than the one before it")
+
+
+def _check_chunk(message: InstallSnapshot) -> None:
     """What one field says about another."""
-    if type(message) is AppendEntries:
-        if message.entries and message.entries[-1].term > message.term:  # they ascend
-            raise CodecError("an entry of a term later than its leader's")
-        if message.entries and message.entries[0].term < message.prev_log_term:
-            raise CodecError("an entry of an earlier term than the one before it")
-    elif type(message) is InstallSnapshot:
-        if not message.data and (message.offset or not message.done):
-            raise CodecError("an empty chunk that is not the whole snapshot")
-        if not message.membership.voters:
-            raise CodecError("a snapshot of a group in which nobody votes")
-        if message.last_included_term > message.term:
-            raise CodecError("a snapshot of a term later than its leader's")
+    if not message.data and (message.offset or not message.done):
+        raise CodecError("an empty chunk that is not the whole snapshot")
+    if not message.membership.voters:
+        raise CodecError("a snapshot of a group in which nobody votes")
+    if message.last_included_term > message.term:
+        raise CodecError("a snapshot of a term later than its leader's")
 
 
 def _read_entries(value: object) -> tuple[Entry, ...]:
@@ -256,7 +263,16 @@ def _rule(name: str, annotation: object) -> _Rule:
     return None, 0, 0, _COMPOSITE[annotation]
 
 
-_BY_TAG: dict[int, tuple[Callable[..., Message], tuple[_Rule, ...]]] = {
-    tag: (message_type, tuple(_rule(*field) for field in get_type_hints(message_type).items()))
+def _rules(message_type: type) -> tuple[_Rule, ...]:
+    return tuple(_rule(*field) for field in get_type_hints(message_type).items())
+
+
+_CHECKS: dict[type, Callable[[Any], None]] = {
+    AppendEntries: _check_append,
+    InstallSnapshot: _check_chunk,
+}
+
+_BY_TAG = {
+    tag: (message_type, _rules(message_type), _CHECKS.get(message_type))
     for message_type, tag in TAGS.items()
 }

@@ -76,17 +76,20 @@ def unseal(frame: bytes) -> Envelope:
         raise CodecError("an envelope of another version, or of another shape")
     if type(source) is not int or type(target) is not int:
         raise CodecError("an envelope without a sender or a receiver")
-    if not all(type(message) is bytes for message in messages):
-        raise CodecError("a message is not bin")
-    return Envelope(*found)
+    for message in messages:
+        if type(message) is not bytes:
+            raise CodecError("a message is not bin")
+    return Envelope._make(found)
 
 
 def opened(envelope: Envelope) -> list[Message]:
     """Its messages, each checked, and each from and to whom the envelope says."""
-    messages = [decode(message) for message in envelope.messages]
-    head = (envelope.source, envelope.target)
-    if any((message.source, message.target) != head for message in messages):
-        raise CodecError("a message under another name than its envelope")
+    messages: list[Message] = []
+    for data in envelope.messages:
+        message = decode(data)
+        if message.source != envelope.source or message.target != envelope.target:
+            raise CodecError("a message under another name than its envelope")
+        messages.append(message)
     return messages
 
 

@@ -47,7 +47,8 @@ _TAGS = {message_type: tag for tag, message_type in enumerate(TYPES)}
 
 def encode(messages: Sequence[Any]) -> bytes:
     """One frame for all of them."""
-    return cast("bytes", msgpack.packb([(_TAGS[type(found)], *found) for found in messages]))
+    frame: bytes = msgpack.packb([(_TAGS[type(found)], *found) for found in messages])
+    return frame
 
 
 def decode(frame: bytes) -> list[Any]:

@@ -27,6 +27,8 @@ class Held:
 
     def let_go(self, raft: Raft, messages: list[Message], *, has_ticked: bool) -> list[Message]:
         """Of what was held and of these, what leaves now; after a tick all of it may."""
+        if raft.role is not LEADER and not self._appends and not self._beats:
+            return messages
         is_due = has_ticked and self._on_tick(raft)
         if not has_ticked and not messages:
             return []

@@ -36,11 +36,11 @@ def has_lease(raft: Raft) -> bool:
 
 
 def begin_round(raft: Raft) -> None:
-    """Start one round for all who wait; before the term's first commit they go on waiting (M1).
+    """Start one round for those who wait; before the term's first commit they go on waiting (M1).
 
     Until that commit a new leader may not know all that was committed before it (§8).
     """
-    if not raft.readers_waiting or not _has_committed_in_term(raft):
+    if not _has_committed_in_term(raft):
         return
     broadcast_heartbeat(raft)
     readers = tuple(raft.readers_waiting)
@@ -83,12 +83,12 @@ def on_heartbeat_reply(raft: Raft, message: HeartbeatReply) -> None:
 
 
 def forward(raft: Raft) -> None:
-    """A follower asks its leader once for all reads that wait here, each time under a new id.
+    """A follower asks its leader once for the reads that wait here, each time under a new id.
 
     While the term is not durable they go on gathering: the question would wait for the disk, and
     of questions that wait only the last is kept.
     """
-    if not raft.contexts_waiting or not raft.hard_state_is_durable:
+    if not raft.hard_state_is_durable:
         return
     assert raft.leader_id != NOBODY
     raft.read_number += 1

@@ -11,10 +11,11 @@ def ready(raft: Raft) -> Ready:
     """Take all duties that have come up since the last call; each is handed out once."""
     wanted = []
     if raft.role is LEADER:
-        reads.begin_round(raft)
+        if raft.readers_waiting:
+            reads.begin_round(raft)
         replication.send_appends(raft)
         wanted = snapshot.wanted_chunks(raft)
-    else:
+    elif raft.contexts_waiting:
         reads.forward(raft)
     write = _next_write(raft)
     duties = Ready(
@@ -71,7 +72,8 @@ def _next_write(raft: Raft) -> Write | None:
     cut = log.truncated_index > raft.durable_base and not installing
     dirty = installing or cut or log.stable_index < log.last_index
     if not dirty and raft.hard_state_is_durable:
-        raft.outbox += _take_waiting(raft)  # all they promise is durable already
+        if raft.waiting:
+            raft.outbox += _take_waiting(raft)  # all they promise is durable already
         return None
     entries = () if installing else log.between(log.stable_index + 1, log.last_index)
     raft.write_number += 1
