@@ -127,7 +127,7 @@ def drain(socket: Socket, *, has_address: bool) -> list[list[bytes]]:
             frames = [receive_frame(socket, _AT_ONCE)] if has_address else []
             is_more = True  # an address never comes alone
             while is_more:
-                found = receive_frame(socket, _AT_ONCE, False)  # a Frame knows if more follow
+                found = receive_frame(socket, _AT_ONCE, copy=False)  # knows if more follow
                 frames.append(found.bytes)
                 is_more = found.more
             taken.append(frames)

@@ -6,7 +6,7 @@ Hard state and base lie in the environment's own root, which every commit rewrit
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct
 from typing import NamedTuple
 from zlib import crc32
@@ -113,17 +113,18 @@ class LogStore:
         """
         if any(entry.kind == COMMAND for write in writes for entry in write.entries):
             self._disk.check_space()
-        known, self._marks = self._marks, {}
-        tail = _tail_of(writes, known)
-        with self._disk.transaction(head_can_wait=bool(tail)) as txn:
-            self._tails.put(txn, tail)
-            written = {write.group: self._write(txn, write, known) for write in writes}
+        marks, self._marks = self._marks, {}
+        tail: list[Row] | None = [] if _is_short(writes, marks) else None
+        with self._disk.transaction(head_can_wait=tail is not None) as txn:
+            for write in writes:
+                marks[write.group] = self._write(txn, write, marks.get(write.group), tail)
+            self._tails.put(txn, tail or ())
         self._tails.on_committed()
-        self._marks = known | written
+        self._marks = marks
 
     def is_short_append(self, write: LogWrite) -> bool:
-        """Whether it appends, and so little that it mostly takes one sync."""
-        return _is_append(write, self._marks) and _size(write) <= TAIL_BYTES_MAX
+        """Whether it takes one sync."""
+        return _is_short((write,), self._marks)
 
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
         """Start the group's log anew behind an installed snapshot (Figure 13, step 7)."""
@@ -134,7 +135,8 @@ class LogStore:
                 txn.drop(self._entries, delete=False)  # at once, instead of one by one
             else:
                 _delete_from(cursor, group, 0)
-            _put_root(txn, group, hard_state, snapshot)
+            txn.put(*_hard_state_row(group, hard_state))
+            _put_base(txn, group, snapshot)
             self._tails.put(txn, ())
         self._tails.on_committed()
 
@@ -143,28 +145,36 @@ class LogStore:
         self._disk.let_pages_go()
 
     def _write(
-        self, txn: "lmdb.Transaction[bytes]", write: LogWrite, known: dict[int, Marks]
+        self,
+        txn: "lmdb.Transaction[bytes]",
+        write: LogWrite,
+        known: Marks | None,
+        tail: list[Row] | None,
     ) -> Marks:
-        """A write that only appends, as nearly all do, is two calls of LMDB.
+        """Write it, and add what it puts to the tail, if there is one.
 
-        Each lets go of the interpreter, and waits for it again behind the threads that are busy.
+        One that only appends, as nearly all do, is two calls of LMDB: each lets go of the
+        interpreter, and waits for it again behind the threads that are busy.
         """
         group, hard_state, base, first_index, entries = write
-        marks = known.get(group) or self._find(txn, group)
-        _put_root(txn, group, hard_state, base)
+        base_index, first_kept, last_index = known or self._find(txn, group)
+        row = _hard_state_row(group, hard_state)
+        txn.put(*row)
+        if tail is not None:
+            tail.append(Row(*row, is_root=True))
         if base is not None:
-            marks = marks._replace(base_index=base.last_included_index)
-        last_index = max(marks.base_index, marks.last_index)
-        assert first_index <= last_index + 1, "a log with a gap"
-        if first_index <= marks.last_index:
+            _put_base(txn, group, base)
+            base_index = base.last_included_index
+        assert first_index <= max(base_index, last_index) + 1, "a log with a gap"
+        if first_index <= last_index:
             _delete_from(txn.cursor(self._entries), group, first_index)
         if entries:
-            self._append(txn.cursor(self._entries), group, first_index, entries)
-        if marks.first_index <= marks.base_index:
+            self._append(txn.cursor(self._entries), write, tail)
+        if first_kept <= base_index:
             deletions = min(DELETIONS_MAX, DELETIONS_MIN + 2 * len(entries))
-            _delete_until(txn.cursor(self._entries), group, marks.base_index, deletions)
+            _delete_until(txn.cursor(self._entries), group, base_index, deletions)
             return self._find(txn, group)
-        return marks._replace(last_index=first_index + len(entries) - 1)
+        return Marks(base_index, first_kept, first_index + len(entries) - 1)
 
     def _find(self, txn: "lmdb.Transaction[bytes]", group: int) -> Marks:
         base_index = _base_index(txn, group)
@@ -178,55 +188,45 @@ class LogStore:
         return Marks(base_index, first_index, _KEY.unpack(cursor.key())[1])
 
     def _append(
-        self, cursor: "lmdb.Cursor[bytes]", group: int, first_index: int, entries: Sequence[Entry]
+        self, cursor: "lmdb.Cursor[bytes]", write: LogWrite, tail: list[Row] | None
     ) -> None:
+        group, _, _, first_index, entries = write
         is_end = group >= self._last_group  # else another group lies behind
         self._last_group = max(group, self._last_group)
         for start in range(0, len(entries), CHUNK_ENTRIES_MAX):
             chunk = entries[start : start + CHUNK_ENTRIES_MAX]
-            rows = list(_encode_entries(group, first_index + start, chunk))
+            indexed = enumerate(chunk, first_index + start)
+            rows = [_encode_entry(group, index, entry) for index, entry in indexed]
             consumed, added = cursor.putmulti(rows, append=is_end)
             assert consumed == added == len(rows), "LMDB skipped an entry"
+            if tail is not None:
+                tail += [Row(*row, is_root=False) for row in rows]
 
 
-def _tail_of(writes: Sequence[LogWrite], known: Mapping[int, Marks]) -> list[Row]:
-    """All that these writes put, if they only append, and little; else nothing.
+def _is_short(writes: Sequence[LogWrite], known: Mapping[int, Marks]) -> bool:
+    """Whether they only append, and all that they put fits into a tail.
 
     What they delete of compacted entries the next write deletes again.
     """
-    if sum(map(_size, writes)) > TAIL_BYTES_MAX:
-        return []
-    rows: list[Row] = []
-    for write in writes:
-        if not _is_append(write, known):
-            return []
-        group, hard_state, _, first_index, entries = write
-        rows.append(Row(*_hard_state_row(group, hard_state), is_root=True))
-        rows += (Row(*row, is_root=False) for row in _encode_entries(group, first_index, entries))
-    return rows if size_of(rows) <= TAIL_BYTES_MAX else []
-
-
-def _is_append(write: LogWrite, known: Mapping[int, Marks]) -> bool:
-    marks = known.get(write.group)
-    return marks is not None and write.base is None and write.first_index > marks.last_index
-
-
-def _size(write: LogWrite) -> int:
-    return sum(len(entry.payload) for entry in write.entries)
+    size = 0
+    for group, _, base, first_index, entries in writes:
+        marks = known.get(group)
+        if marks is None or base is not None or first_index <= marks.last_index:
+            return False
+        size += _ROOT_BYTES + _ENTRY_BYTES * len(entries)
+        for entry in entries:
+            size += len(entry.payload)
+    return size <= TAIL_BYTES_MAX
 
 
 def _hard_state_row(group: int, hard_state: HardState) -> tuple[bytes, bytes]:
     return _root_key(b"hard_state", group), _sealed(_HARD_STATE.pack(*hard_state))
 
 
-def _put_root(
-    txn: "lmdb.Transaction[bytes]", group: int, hard_state: HardState, base: Snapshot | None
-) -> None:
-    txn.put(*_hard_state_row(group, hard_state))
-    if base is not None:
-        index, term, membership = base
-        raw = _BASE.pack(index, term) + encode_membership(membership)
-        txn.put(_root_key(b"base", group), _sealed(raw))
+def _put_base(txn: "lmdb.Transaction[bytes]", group: int, base: Snapshot) -> None:
+    index, term, membership = base
+    raw = _BASE.pack(index, term) + encode_membership(membership)
+    txn.put(_root_key(b"base", group), _sealed(raw))
 
 
 def _base_index(txn: "lmdb.Transaction[bytes]", group: int) -> int:
@@ -257,13 +257,11 @@ def _delete_until(cursor: "lmdb.Cursor[bytes]", group: int, last: int, deletions
         deletions -= 1
 
 
-def _encode_entries(
-    group: int, first_index: int, entries: Iterable[Entry]
-) -> Iterator[tuple[bytes, bytes]]:
-    for index, (term, kind, payload) in enumerate(entries, first_index):
-        key = _KEY.pack(group, index)
-        body = _HEAD.pack(term, kind) + payload
-        yield key, body + _CRC.pack(crc32(body, crc32(key)))
+def _encode_entry(group: int, index: int, entry: Entry) -> tuple[bytes, bytes]:
+    term, kind, payload = entry
+    key = _KEY.pack(group, index)
+    body = _HEAD.pack(term, kind) + payload
+    return key, body + _CRC.pack(crc32(body, crc32(key)))
 
 
 def _decode_entries(
@@ -318,3 +316,8 @@ def _opened(raw: bytes) -> bytes:
     if _sealed(body) != raw:
         raise ValueError("its root does not match its checksum")
     return body
+
+
+_ROOT_BYTES = size_of(Row(*_hard_state_row(0, _NO_HARD_STATE), is_root=True))
+_ENTRY_BYTES = size_of(Row(*_encode_entry(0, 1, Entry(1, NOOP, b"")), is_root=False))
+"""In a tail; an entry beside its payload."""

@@ -87,9 +87,9 @@ class Tails:
         self._committed = self._used
 
 
-def size_of(rows: Iterable[Row]) -> int:
-    """How much of TAIL_BYTES_MAX they take."""
-    return sum(_ROW.size + len(key) + len(value) for key, value, _ in rows)
+def size_of(row: Row) -> int:
+    """How much of TAIL_BYTES_MAX it takes."""
+    return _ROW.size + len(row.key) + len(row.value)
 
 
 def sync_head(environment: lmdb.Environment) -> None:

@@ -14,6 +14,7 @@ from messages.raft import MEMBERSHIP, NOOP, Entry, HardState, Snapshot
 from storage import log as log_file
 from storage.environment import StorageRefused, open_environment
 from storage.log import Loaded, LogStore, LogWrite
+from storage.tail import TAIL_BYTES_MAX
 from tests.storage.fakes import IDENTITY, MEMBERS, NOTHING, MemoryLog, entries_of, next_write, place
 
 HARD_STATE = HardState(1, 2, 0)
@@ -214,7 +215,9 @@ def test_two_threads_write_in_turn(environment):
 def test_one_write_at_a_time(environment, monkeypatch):
     """LMDB would let the second one wait for the first, in one thread for ever."""
     log = LogStore(environment)
-    monkeypatch.setattr(log_file, "_put_root", lambda *_: log.write(0, HARD_STATE, None, 1, ()))
+    monkeypatch.setattr(
+        log_file, "_hard_state_row", lambda *_: log.write(0, HARD_STATE, None, 1, ())
+    )
 
     with pytest.raises(AssertionError, match="two threads"):
         log.write(0, HARD_STATE, None, 1, ())
@@ -233,6 +236,26 @@ def test_what_takes_one_sync_and_little_else(environment):
     assert not log.is_short_append(behind._replace(first_index=1))
     assert not log.is_short_append(behind._replace(base=place(1)))
     assert not log.is_short_append(behind._replace(entries=entries_of(1, bytes(65_537))))
+
+
+@pytest.mark.parametrize("payloads", [1, 3])
+def test_as_much_as_fits_into_a_tail_takes_one_sync(environment, monkeypatch, payloads):
+    """To the byte: whoever asks before the write must hear what the write then does."""
+    log = LogStore(environment)
+    log.write(0, HARD_STATE, None, 1, entries_of(1, b"a"))
+    room = TAIL_BYTES_MAX - 53 - 36 * payloads  # what a root and an entry take beside it
+    share, rest = divmod(room, payloads)
+    fitting = entries_of(1, bytes(share + rest), *[bytes(share)] * (payloads - 1))
+    longer = entries_of(1, bytes(share + rest + 1), *[bytes(share)] * (payloads - 1))
+    kept = []
+    monkeypatch.setattr(log._tails, "put", lambda _, rows: kept.append(len(rows)))
+
+    for first_index, entries in ((2, fitting), (2 + payloads, longer)):
+        write = LogWrite(0, HARD_STATE, None, first_index, entries)
+        assert log.is_short_append(write) is (entries is fitting)
+        log.write_all([write])
+
+    assert kept == [1 + payloads, 0]
 
 
 def test_a_membership_in_the_base_survives(environment):
