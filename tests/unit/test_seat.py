@@ -32,6 +32,12 @@ intr 1 2 3
 """
 
 
+@pytest.fixture(autouse=True)
+def _the_tests_go_on_as_they_are(monkeypatch):
+    """A look may change how all threads of this process are scheduled."""
+    monkeypatch.setattr(seat_module, "behave", lambda *_, **__: None)
+
+
 def test_a_node_goes_home_if_there_is_room_else_where_most_time_is():
     """It would be there with all it does; unbound a part of that is there already."""
     assert choose(None, {0: ROOM, 1: 0.9, 2: 1.0}, own=0.5, home=0) == 0
@@ -173,3 +179,19 @@ def test_elsewhere_than_on_linux_there_is_no_choice(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
 
     assert not Seat(1).is_choice
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+def test_manners_are_told_to_the_threads_when_they_change(monkeypatch):
+    """And not with each look: there are a dozen threads."""
+    told = []
+    monkeypatch.setattr(seat_module, "behave", lambda _, *, well: told.append(well))
+    seat = Seat(1)
+    assert seat._manners is not None
+    for has_them in (True, True, False):
+        monkeypatch.setattr(
+            seat._manners, "look", lambda *_, now=has_them: setattr(seat._manners, "has_them", now)
+        )
+        seat.look()
+
+    assert told == [True, False]
