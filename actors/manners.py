@@ -6,8 +6,8 @@ A thread under SCHED_BATCH interrupts nobody, and so each turn ends before the n
 with caches of its own: 64 clients get a third more (docs/decisions/0015-manners.md).
 
 But beside a stranger that computes all the time it then waits for milliseconds, at each of a dozen
-steps. So a node has such manners while the cores have time to spare, and forgets them for a while
-when it has waited much longer than it ran.
+steps. So a node takes on such manners when the cores have time to spare, and forgets them for a
+while when it has waited much longer than it ran.
 """
 
 import os
@@ -23,7 +23,7 @@ WAITED_MAX = 3
 clients, on all cores, make it twice as long."""
 
 WAITED_MIN_S = 0.05
-"""What is less between two looks says nothing, and hurts nobody."""
+"""Less than this says nothing: it is added up over several looks."""
 
 RUDE_S_MIN, RUDE_S_MAX = 2.0, 64.0
 """So long they are forgotten, doubled each time; kept for as long as the longest, all is well."""
@@ -45,32 +45,31 @@ class Manners:
         """At first a node has none; `before` is what its threads did so far."""
         self.has_them = False
         self._before = before
-        self._changed_at = now
+        self._taken_at = now
         self._rude_s = RUDE_S_MIN
         self._rude_until = now
 
     def look(self, waited: Waited, spare: float, now: float) -> None:
         """Decide, with what the threads did so far and the share of all cores that was idle."""
+        if not self.has_them:
+            self._before = waited
+            if spare >= SPARE_MIN and now >= self._rude_until:
+                self.has_them, self._taken_at = True, now
+            return
+        if now - self._taken_at >= RUDE_S_MAX:
+            self._rude_s = RUDE_S_MIN
         ran_s = waited.ran - self._before.ran
         waited_s = waited.waited - self._before.waited
+        if waited_s < WAITED_MIN_S:
+            return
         self._before = waited
-        if self.has_them:
-            if now - self._changed_at >= RUDE_S_MAX:
-                self._rude_s = RUDE_S_MIN
-            if waited_s >= WAITED_MIN_S and waited_s > WAITED_MAX * ran_s:
-                self._change(now)
-                self._rude_until = now + self._rude_s
-                self._rude_s = min(2 * self._rude_s, RUDE_S_MAX)
-        elif spare >= SPARE_MIN and now >= self._rude_until:
-            self._change(now)
-
-    def _change(self, now: float) -> None:
-        self.has_them = not self.has_them
-        self._changed_at = now
+        if waited_s > WAITED_MAX * ran_s:
+            self.has_them, self._rude_until = False, now + self._rude_s
+            self._rude_s = min(2 * self._rude_s, RUDE_S_MAX)
 
 
 def read_waited(tasks: Path) -> Waited | None:
-    """Of these threads (proc(5), schedstat); None where that is not told."""
+    """Of these threads (proc(5), schedstat); None where that is not told, or is always nothing."""
     ran = waited = 0
     try:
         for task in tasks.iterdir():
@@ -78,13 +77,22 @@ def read_waited(tasks: Path) -> Waited | None:
             ran, waited = ran + ran_ns, waited + waited_ns
     except (OSError, ValueError):  # also a thread that ended while we looked: the next look is soon
         return None
-    return Waited(ran / 1e9, waited / 1e9)
+    return Waited(ran / 1e9, waited / 1e9) if ran else None
 
 
-def behave(tasks: Path, *, well: bool) -> None:
-    """All these threads; later ones are like their makers."""
+def may_choose() -> bool:
+    """Whether this process is scheduled as any other is, and not as somebody wished it."""
+    return hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def behave(tasks: Path, *, well: bool) -> bool:
+    """All these threads, if they can be found; later ones are like their makers."""
     policy = os.SCHED_BATCH if well else os.SCHED_OTHER
-    with suppress(OSError):
-        for task in tasks.iterdir():
-            with suppress(OSError):  # it has ended, or a container forbids it: all we lose is time
-                os.sched_setscheduler(int(task.name), policy, os.sched_param(0))
+    try:
+        threads = list(tasks.iterdir())
+    except OSError:
+        return False
+    for thread in threads:
+        with suppress(OSError):  # it has ended, or a container forbids it: all we lose is time
+            os.sched_setscheduler(int(thread.name), policy, os.sched_param(0))
+    return True

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from actors.manners import TASKS, Manners, behave, read_waited
+from actors.manners import TASKS, Manners, behave, may_choose, read_waited
 
 LOOK_S = 0.25
 """How often the cores are looked at: a node that sits badly does so for two looks at most."""
@@ -58,8 +58,9 @@ class Seat:
         self._own_s, self._at = time.process_time(), time.monotonic()
         self._written = blocks_written()
         self.is_choice = bool(self._before)
-        waited = read_waited(TASKS) if hasattr(os, "SCHED_BATCH") else None
+        waited = read_waited(TASKS) if may_choose() else None
         self._manners = Manners(waited, self._at) if waited else None
+        self._behaves = False
 
     def look(self) -> None:
         """Move, if that is better."""
@@ -72,10 +73,10 @@ class Seat:
         if core != self.core and _run_on({core} if core is not None else set(self._cores)):
             self.core = core
         if self._manners is not None and (waited := read_waited(TASKS)):
-            had_them = self._manners.has_them
             self._manners.look(waited, sum(shares.values()) / len(shares), at)
-            if self._manners.has_them is not had_them:
-                behave(TASKS, well=self._manners.has_them)
+            well = self._manners.has_them
+            if well is not self._behaves and behave(TASKS, well=well):
+                self._behaves = well
 
     def _home(self) -> int:
         """One of its own for a node that writes, for then all work at once: each on its disk.

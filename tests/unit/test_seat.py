@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors import seat as seat_module
+from actors.manners import TASKS, Manners, Waited, read_waited
 from actors.seat import (
     CROWDED,
     OWN_MAX,
@@ -35,7 +36,7 @@ intr 1 2 3
 @pytest.fixture(autouse=True)
 def _the_tests_go_on_as_they_are(monkeypatch):
     """A look may change how all threads of this process are scheduled."""
-    monkeypatch.setattr(seat_module, "behave", lambda *_, **__: None)
+    monkeypatch.setattr(seat_module, "behave", lambda *_, **__: True)
 
 
 def test_a_node_goes_home_if_there_is_room_else_where_most_time_is():
@@ -181,17 +182,22 @@ def test_elsewhere_than_on_linux_there_is_no_choice(monkeypatch):
     assert not Seat(1).is_choice
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="only Linux has it")
+@pytest.mark.skipif(read_waited(TASKS) is None, reason="this system does not tell")
 def test_manners_are_told_to_the_threads_when_they_change(monkeypatch):
-    """And not with each look: there are a dozen threads."""
+    """Not with each look, there are a dozen threads; and again, if they could not be found."""
     told = []
-    monkeypatch.setattr(seat_module, "behave", lambda _, *, well: told.append(well))
+    found = iter([True, False, True])
+
+    def behave(_, *, well):
+        told.append(well)
+        return next(found)
+
+    monkeypatch.setattr(seat_module, "behave", behave)
     seat = Seat(1)
-    assert seat._manners is not None
-    for has_them in (True, True, False):
-        monkeypatch.setattr(
-            seat._manners, "look", lambda *_, now=has_them: setattr(seat._manners, "has_them", now)
-        )
+    seat._manners = manners = Manners(Waited(0.0, 0.0), 0.0)
+    monkeypatch.setattr(manners, "look", lambda *_: None)
+    for has_them in (False, True, True, False, False, False):
+        manners.has_them = has_them
         seat.look()
 
-    assert told == [True, False]
+    assert told == [True, False, False]
