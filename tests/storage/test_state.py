@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from messages.raft import Membership, Snapshot
 from storage.environment import StorageRefused, open_environment
 from storage.memtable import KEY_OVERHEAD_BYTES
-from storage.state import KEY_BYTES_MAX, StateStore
+from storage.state import CHUNK_KEYS_MAX, KEY_BYTES_MAX, StateStore
 from tests.storage.conftest import fast_place
 from tests.storage.fakes import IDENTITY, place
 
@@ -148,6 +148,19 @@ def test_a_flush_weighs_what_it_rewrites(state):
 
     pages = (state.memtable_bytes - 1_000 * own) / page
     assert 1_000 / 4 <= pages < 1_000 / 2, "three or so of these keys fit into a page"
+
+
+def test_a_flush_lets_go_what_it_has_read_as_it_goes_on(state, monkeypatch):
+    """Keys lie all over the file: at its end a flush would have mapped all of it."""
+    let_go = []
+    monkeypatch.setattr(state.disk, "let_pages_go", lambda: let_go.append(True))
+    for number in range(5 * CHUNK_KEYS_MAX):
+        state.put(b"%d" % number, b"v")
+    state.freeze(b"", place(1))
+
+    state.flush()
+
+    assert len(let_go) >= 5
 
 
 def test_keys_are_bounded_by_what_lmdb_takes(state):
