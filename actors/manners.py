@@ -3,7 +3,7 @@
 Linux lets a woken thread interrupt the one that woke it. The actors of a node and libzmq's thread
 wake each other all the time: a KVServer that sends thirty answers was interrupted for nearly each.
 A thread under SCHED_BATCH interrupts nobody, and so each turn ends before the next one begins,
-with caches of its own: 64 clients get a third more (docs/decisions/0015-manners.md).
+with caches of its own: 64 clients get some 5 % more (docs/decisions/0015-manners.md).
 
 But beside a stranger that computes all the time it then waits for milliseconds, at each of a dozen
 steps. So a node takes on such manners when the cores have time to spare, and forgets them for a

@@ -131,7 +131,7 @@ class StateStore:
                 cursor = txn.cursor(self.slots[saved.slot])
                 for part in frozen.memtable.parts(CHUNK_KEYS_MAX):
                     _write_keys(cursor, part, frozen.memtable.values)
-                    self.disk.let_pages_go()  # for a thousand keys the kernel maps 60 MB of them
+                    self.disk.let_pages_go()  # else all of the file would be mapped at the end
                 write_saved(
                     txn, saved._replace(installed=False, snapshot=frozen.snapshot, meta=frozen.meta)
                 )
