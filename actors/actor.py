@@ -7,12 +7,14 @@ to fill, and nothing sleeps while something waits.
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import zmq
 from zmq.backend import zmq_poll
 
 from actors.sockets import Socket, option_of, receive_frame, send_frame
+from actors.vigil import Vigil
 
 Handle = Callable[[list[bytes]], None]
 
@@ -28,6 +30,9 @@ _READABLE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)
 
 class Brain(Protocol):
     """What an actor runs on its thread; it may use its sockets and nothing of another actor."""
+
+    expects_more: bool
+    """Whether the next word is likely to come sooner than a thread that sleeps is woken."""
 
     def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
         """What to listen to, and who takes the frames."""
@@ -60,6 +65,7 @@ class Actor:
         self._tick_s = tick_s
         self._on_end = on_end
         self._stopping = False
+        self._vigil = Vigil()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -88,7 +94,8 @@ class Actor:
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
             until_tick_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
-            ready = zmq_poll(waiting, brain.wait_ms(until_tick_ms))
+            ready = self._vigil.keep(partial(zmq_poll, waiting, 0)) if brain.expects_more else []
+            ready = ready or zmq_poll(waiting, brain.wait_ms(until_tick_ms))
             taken = [(handlers[at], drain(at, has_address=at in routers)) for at, _ in ready]
             # Not before: what was sent while we stood still must not count from before that (R2).
             tick_due = self._tick(brain, tick_due)

@@ -45,6 +45,7 @@ class KVServerActor:
         self._raft = local_dealer(context, INPROC_KVSERVER, KVSERVER)
         self._writer = local_dealer(context, INPROC_STATEWRITER, KVSERVER)
         self._long_replies = LongReplies(keeper.server.unsent)
+        self.expects_more = False
         tell(self._raft, [localcodec.encode([])])  # so that Raft can speak to us from now on
 
     def sockets(self) -> dict[Socket, Callable[[list[bytes]], None]]:
@@ -75,6 +76,7 @@ class KVServerActor:
                 self._long_replies.send(router, client, reply, frame)
             else:
                 send(router, [client, frame])
+        self.expects_more = bool(replies) and self._server.owes_nothing
         if to_raft:
             if Propose in map(type, to_raft):
                 self._counters.on_left(now)

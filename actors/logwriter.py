@@ -25,6 +25,8 @@ def tell_if_slow(log: Log, written: Written) -> None:
 class LogWriterActor:
     """Writes what Raft hands over; a failed write ends it, and with it the node (D5)."""
 
+    expects_more = False
+
     def __init__(
         self,
         context: Context,

@@ -33,6 +33,8 @@ SLEEP_MS_MAX = 250
 class RaftActor:
     """One group's driver between its node's sockets."""
 
+    expects_more = False
+
     def __init__(
         self,
         context: Context,

@@ -35,6 +35,8 @@ SNAPSHOT_AGE_S_MAX = 600.0
 class StateWriterActor:
     """The second thread of the state; what the two may touch is said in storage/state.py."""
 
+    expects_more = False
+
     def __init__(
         self, context: Context, state: StateStore, clock: Callable[[], float], log: Log
     ) -> None:

@@ -17,6 +17,8 @@ OK, REFUSED = b"200", b"400"
 class ZapActor:
     """Answers libzmq's own questions, one for each connection."""
 
+    expects_more = False
+
     def __init__(self, context: Context) -> None:
         self._socket = local_router(context, ZAP_ENDPOINT)
 

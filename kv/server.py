@@ -131,6 +131,11 @@ class Server:
         return Backlog(writes, reads, len(self._parked), len(self._status_asked))
 
     @property
+    def owes_nothing(self) -> bool:
+        """Whether no clerk waits for a write or a read."""
+        return not (self._proposals.bytes_waiting or self._reads.waiting)
+
+    @property
     def is_holding(self) -> bool:
         """Whether a wave waits for more, but not as long as until the next tick."""
         return self._proposals.is_holding

@@ -13,6 +13,8 @@ TICK_S = 0.01
 class Listener:
     """A brain that writes down what it is told, and ends the loop when it has heard enough."""
 
+    expects_more = False
+
     def __init__(self, mailbox: zmq.Socket[bytes], messages: int) -> None:
         self.said: list[object] = []
         self.ended = False

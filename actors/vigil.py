@@ -1,0 +1,54 @@
+"""How an actor looks out for the next word for a moment before it sleeps.
+
+Whoever was just answered mostly asks again at once. A virtual core that has nothing to do sleeps as
+well, and is awake again 40 us after it is told to be (docs/decisions/0016-a-moment-awake.md). So a
+KVServer that owes nobody anything stays awake for a moment, as long as that is mostly worth it.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+MOMENT_S = 0.000_25
+"""So long; a lone client takes half of it to hear an answer and to ask again."""
+
+ANSWERS_MAX = 64
+"""After so many answers it is tried again, however often nothing came."""
+
+Look = Callable[[], list[Any]]
+
+
+class Vigil:
+    """Looks out only where that was worth it lately; time in seconds never goes back."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        give_way: Callable[[], None] = os.sched_yield,
+    ) -> None:
+        """`give_way` lets others have the core: what is to come may be on its way through them."""
+        self._clock = clock
+        self._give_way = give_way
+        self._skip = 0  # so many times are left out
+        self._skip_next = 1
+
+    def keep(self, look: Look) -> list[Any]:
+        """What `look` finds within a moment; nothing, if it finds nothing or is not worth it."""
+        if self._skip:
+            self._skip -= 1
+            return []
+        until = self._clock() + MOMENT_S
+        found: list[Any] = []
+        while not found and self._clock() < until:
+            self._give_way()
+            found = look()
+        self._learn(was_worth_it=bool(found) and self._clock() < until)
+        return found
+
+    def _learn(self, *, was_worth_it: bool) -> None:
+        """Nothing came, or somebody else had the core for longer: less often for a while."""
+        if was_worth_it:
+            self._skip_next = 1
+        else:
+            self._skip, self._skip_next = self._skip_next, min(2 * self._skip_next, ANSWERS_MAX)
