@@ -40,8 +40,11 @@ class Brain(Protocol):
     def tick(self) -> None:
         """One tick of time has passed."""
 
-    def flush(self) -> bool | None:
-        """All that waited was handed in: send what came out; True if its sockets are others now."""
+    def flush(self) -> None:
+        """All that waited was handed in: send what came out."""
+
+    def on_flood(self, at: Socket) -> None:
+        """More waits there than a turn takes; its sockets may be others when this returns."""
 
     def wait_ms(self, until_tick_ms: int) -> int:
         """How long to wait for something to come; ticks that pass in it are handed in together."""
@@ -96,22 +99,26 @@ class Actor:
             until_tick_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
             ready = self._vigil.keep(partial(zmq_poll, waiting, 0)) if brain.expects_more else []
             ready = ready or zmq_poll(waiting, brain.wait_ms(until_tick_ms))
-            taken = [(handlers[at], drain(at, has_address=at in routers)) for at, _ in ready]
+            taken, flooded = [], []
+            for at, _ in ready:
+                messages, is_all = drain(at, has_address=at in routers)
+                taken.append((handlers[at], messages))
+                if not is_all:
+                    flooded.append(at)
             # Not before: what was sent while we stood still must not count from before that (R2).
-            tick_due = self._tick(brain, tick_due)
+            # Every tick that passed, also those of a pause: leases count on them.
+            now = time.monotonic()
+            while tick_due <= now:
+                brain.tick()
+                tick_due += self._tick_s
             for handle, messages in taken:
                 for frames in messages:
                     handle(frames)
-            if brain.flush():
+            brain.flush()
+            if flooded:
+                for at in flooded:
+                    brain.on_flood(at)
                 handlers, routers, waiting = listen(brain)
-
-    def _tick(self, brain: Brain, due: float) -> float:
-        """Hand in every tick that passed, also those of a pause: leases count on them."""
-        now = time.monotonic()
-        while due <= now:
-            brain.tick()
-            due += self._tick_s
-        return due
 
 
 def listen(brain: Brain) -> tuple[dict[Any, Handle], set[Any], list[tuple[Any, int]]]:
@@ -121,8 +128,8 @@ def listen(brain: Brain) -> tuple[dict[Any, Handle], set[Any], list[tuple[Any, i
     return dict(handlers), routers, [(socket, _READABLE) for socket in handlers]
 
 
-def drain(socket: Socket, *, has_address: bool) -> list[list[bytes]]:
-    """All that waits there, up to a bound so that ticks go on.
+def drain(socket: Socket, *, has_address: bool) -> tuple[list[list[bytes]], bool]:
+    """All that waits there, up to a bound so that ticks go on; and whether it was all.
 
     A look at EVENTS is a system call, an exception costs as much as two: one look, for most often
     there is one message, then all the others until there is none.
@@ -138,18 +145,20 @@ def drain(socket: Socket, *, has_address: bool) -> list[list[bytes]]:
                 frames.append(found.bytes)
                 is_more = found.more
             taken.append(frames)
+            if not size and not option_of(socket, _EVENTS) & _READABLE:
+                return taken, True
             size += MESSAGE_BYTES + sum(map(len, frames))
-            if len(taken) == 1 and not option_of(socket, _EVENTS) & _READABLE:
-                break
     except zmq.Again:
-        pass
-    return taken
+        return taken, True
+    return taken, False
 
 
 def tell(socket: Socket, frames: list[bytes]) -> None:
     """Send to an actor of this node; never lost while that lives, and without it the node ends."""
     try:
-        _send_all(socket, frames)
+        for frame in frames[:-1]:
+            send_frame(socket, frame, _MORE)
+        send_frame(socket, frames[-1], _AT_ONCE)
     except zmq.ZMQError as error:
         if error.errno != zmq.EHOSTUNREACH:
             raise
@@ -158,15 +167,11 @@ def tell(socket: Socket, frames: list[bytes]) -> None:
 def send(socket: Socket, frames: list[bytes]) -> bool:
     """Send or lose: a full queue or an absent peer is loss, and whoever needs it asks again."""
     try:
-        _send_all(socket, frames)
+        for frame in frames[:-1]:
+            send_frame(socket, frame, _MORE)
+        send_frame(socket, frames[-1], _AT_ONCE)
     except zmq.ZMQError as error:
         if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
             return False
         raise
     return True
-
-
-def _send_all(socket: Socket, frames: list[bytes]) -> None:
-    for frame in frames[:-1]:
-        send_frame(socket, frame, _MORE)
-    send_frame(socket, frames[-1], _AT_ONCE)

@@ -62,7 +62,7 @@ class KVServerActor:
         self._log.now_and_then("refused_from_clients", {"bad_frames": self._server.bad_frames})
         self._log.now_and_then("flooded_by_clients", {"floods": self._port.floods})
 
-    def flush(self) -> bool:
+    def flush(self) -> None:
         """Send what this turn has led to; replies first: who is answered works meanwhile."""
         self._long_replies.look()
         now = time.monotonic_ns()
@@ -84,7 +84,11 @@ class KVServerActor:
         if to_writer:
             tell(self._writer, [localcodec.encode(to_writer)])
         self._counters.on_end(time.monotonic_ns())
-        return self._port.end_turn()
+
+    def on_flood(self, at: Socket) -> None:
+        """Clerks that have so much on their way may connect and ask again."""
+        if at is self._port.router:
+            self._port.hang_up()
 
     def wait_ms(self, until_tick_ms: int) -> int:
         """Until the next tick, but for a wave that waits a moment for more, or a long answer."""
@@ -111,7 +115,6 @@ class KVServerActor:
         if not counters.heard:
             counters.on_first_frame(time.monotonic_ns())
         counters.heard += 1
-        self._port.hear(frames)
         if len(frames) == 2:
             self._server.on_frame(frames[0], frames[1])
         else:

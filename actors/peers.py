@@ -40,7 +40,6 @@ class Peers:
 
     def receive(self, frames: list[bytes]) -> list[Message]:
         """The messages in this frame; what does not belong here is counted and dropped."""
-        self.port.hear(frames)
         try:
             envelope = unseal(frames[-1])
             fault = self._fault(frames, envelope)

@@ -7,7 +7,6 @@ the time. Who speaks the protocol has so little on its way that it never comes t
 hit with others it connects again and asks again.
 """
 
-from actors.actor import DRAIN_BYTES_MAX, MESSAGE_BYTES
 from actors.sockets import Context, Socket, listener, tcp_router
 
 
@@ -20,22 +19,13 @@ class Port:
         self._context = context
         self._message_bytes_max = message_bytes_max
         self._listener = listener(host, port)
-        self._heard = 0
         self.router = self._open()
 
-    def hear(self, frames: list[bytes]) -> None:
-        """Count what was taken from the ROUTER in this turn."""
-        self._heard += MESSAGE_BYTES + sum(map(len, frames))
-
-    def end_turn(self) -> bool:
-        """If more waits than a turn takes, hang up on everybody; True if the ROUTER is another."""
-        is_flooded = self._heard >= DRAIN_BYTES_MAX
-        self._heard = 0
-        if is_flooded:
-            self.floods += 1
-            self.router.close()
-            self.router = self._open()
-        return is_flooded
+    def hang_up(self) -> None:
+        """More waits than a turn takes: hang up on everybody."""
+        self.floods += 1
+        self.router.close()
+        self.router = self._open()
 
     def close(self) -> None:
         """Nobody can connect any more."""

@@ -70,7 +70,7 @@ class RaftActor:
         self._log.now_and_then("refused_from_peers", self._peers.refused)
         self._log.now_and_then("flooded_by_peers", {"floods": self._peers.port.floods})
 
-    def flush(self) -> bool:
+    def flush(self) -> None:
         """Send what this turn has led to; what is durable at once leads to more."""
         while (written := self._do(self._driver.turn())) is not None:
             tell_if_slow(self._log, written)
@@ -80,7 +80,11 @@ class RaftActor:
         raft = self._driver.raft
         last_index = raft.log.last_index if raft.role is Role.LEADER else 0
         self._counters.on_end(time.monotonic_ns(), last_index, raft.handed_index)
-        return self._peers.port.end_turn()
+
+    def on_flood(self, at: Socket) -> None:
+        """Peers that have so much on their way may connect and speak again."""
+        if at is self._peers.port.router:
+            self._peers.port.hang_up()
 
     def wait_ms(self, until_tick_ms: int) -> int:
         """Until there is a tick that does something, but not so long that a stop would wait."""

@@ -67,6 +67,9 @@ class StateWriterActor:
     def flush(self) -> None:
         """Every wish was answered when it was done."""
 
+    def on_flood(self, at: Socket) -> None:
+        """What its own node asks has bounds elsewhere; the rest comes in the next turn."""
+
     def wait_ms(self, until_tick_ms: int) -> int:
         """Until the next tick."""
         return until_tick_ms

@@ -32,6 +32,9 @@ class ZapActor:
     def flush(self) -> None:
         """Every question was answered when it came."""
 
+    def on_flood(self, at: Socket) -> None:
+        """What its own node asks has bounds elsewhere; the rest comes in the next turn."""
+
     def wait_ms(self, until_tick_ms: int) -> int:
         """Until the next tick."""
         return until_tick_ms

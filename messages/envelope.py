@@ -5,7 +5,7 @@ not be heard in a cluster that is not its own (D12). And every frame has a check
 and one flipped bit in a term would be kept by the disks of a majority, for good.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
@@ -36,18 +36,24 @@ class Envelope(NamedTuple):
     messages: tuple[bytes, ...]
 
 
-def seal(cluster: str, source: int, target: int, messages: Iterable[Message]) -> Iterator[bytes]:
+FIELDS = len(Envelope._fields)
+
+
+def seal(cluster: str, source: int, target: int, messages: Iterable[Message]) -> list[bytes]:
     """The frames that carry these messages, in order; nearly always one."""
+    frames: list[bytes] = []
     gathered: list[bytes] = []
     size = 0
     for message in messages:
-        gathered.append(encode(message))
-        size += len(gathered[-1])
+        data = encode(message)
+        gathered.append(data)
+        size += len(data)
         if size >= FRAME_BYTES_MAX or len(gathered) == ENTRIES_MAX:
-            yield _pack(Envelope(VERSION, cluster, source, target, tuple(gathered)))
+            frames.append(_pack((VERSION, cluster, source, target, gathered)))
             gathered, size = [], 0
     if gathered:
-        yield _pack(Envelope(VERSION, cluster, source, target, tuple(gathered)))
+        frames.append(_pack((VERSION, cluster, source, target, gathered)))
+    return frames
 
 
 def unseal(frame: bytes) -> Envelope:
@@ -69,7 +75,7 @@ def unseal(frame: bytes) -> Envelope:
         )
     except ValueError as error:
         raise CodecError("not msgpack, or not within bounds") from error
-    if type(found) is not tuple or len(found) != len(Envelope._fields):
+    if type(found) is not tuple or len(found) != FIELDS:
         raise CodecError("not an envelope")
     version, cluster, source, target, messages = found
     if version != VERSION or type(cluster) is not str or type(messages) is not tuple:
@@ -79,7 +85,8 @@ def unseal(frame: bytes) -> Envelope:
     for message in messages:
         if type(message) is not bytes:
             raise CodecError("a message is not bin")
-    return Envelope._make(found)
+    envelope: Envelope = tuple.__new__(Envelope, found)
+    return envelope
 
 
 def opened(envelope: Envelope) -> list[Message]:
@@ -93,6 +100,6 @@ def opened(envelope: Envelope) -> list[Message]:
     return messages
 
 
-def _pack(envelope: Envelope) -> bytes:
+def _pack(envelope: tuple[int, str, int, int, list[bytes]]) -> bytes:
     body: bytes = msgpack.packb(envelope)
     return crc32(body).to_bytes(CRC_BYTES, "big") + body

@@ -12,6 +12,8 @@ from raft.progress import REPLICATE
 from raft.quorum import majority
 from raft.state import LEADER, Raft
 
+NOBODY_LATE: frozenset[int] = frozenset()
+
 
 class Held:
     """A leader's messages that wait for company; the window of each follower bounds them."""
@@ -33,10 +35,11 @@ class Held:
         if not has_ticked and not messages:
             return []
         others = [message for message in messages if not self._take(message)]
-        urgent = {message.target for message in others}
+        urgent = {message.target for message in others} if others else ()
+        late = NOBODY_LATE if is_due else self._late(raft)
         leaving: list[Message] = []
         for peer in self._appends.keys() | self._beats.keys():
-            if is_due or peer in urgent or not self._is_late(raft, peer):
+            if peer in urgent or peer not in late:
                 leaving += self._appends.pop(peer, ())
                 # One that asks for nothing tells of a commit, and the next append tells it as well.
                 is_wanted = has_ticked or peer in urgent
@@ -61,11 +64,11 @@ class Held:
     def _take(self, message: Message) -> bool:
         """Whether it is of those that may wait; it may make others needless."""
         peer = message.target
-        if isinstance(message, AppendEntries):
+        if type(message) is AppendEntries:
             if peer in self._beats and not self._beats[peer].read_round:
                 del self._beats[peer]
             self._appends.setdefault(peer, []).append(message)
-        elif isinstance(message, Heartbeat):
+        elif type(message) is Heartbeat:
             before = self._beats.get(peer)
             if before and before.term == message.term and not message.read_round:
                 message = message._replace(read_round=before.read_round)
@@ -74,11 +77,13 @@ class Held:
             return False
         return True
 
-    def _is_late(self, raft: Raft, peer: int) -> bool:
-        """Whether a majority needs it as little as it needs a search for where the logs agree."""
-        if raft.role is not LEADER or raft.transferee or not self._first or peer in self._first:
-            return False
-        return _is_following(raft, peer) and all(_is_following(raft, at) for at in self._first)
+    def _late(self, raft: Raft) -> frozenset[int]:
+        """Whom a majority needs as little as they need a search for where the logs agree."""
+        if not self._first or raft.role is not LEADER or raft.transferee:
+            return NOBODY_LATE
+        progress = raft.progress
+        following = frozenset([at for at in progress if progress[at].sending is REPLICATE])
+        return following - self._first if self._first <= following else NOBODY_LATE
 
 
 def _waiting(raft: Raft) -> tuple[int | None, int | None]:

@@ -23,7 +23,10 @@ def _is_awaited(raft: Raft) -> bool:
         return True
     if raft.transferee or raft.membership.outgoing:
         return True
-    return any(progress.install is not None for progress in raft.progress.values())
+    for progress in raft.progress.values():  # noqa: SIM110 - any() would be a generator's turns
+        if progress.install is not None:
+            return True
+    return False
 
 
 def _until_beat(raft: Raft) -> int:

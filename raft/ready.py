@@ -1,15 +1,15 @@
 """The driver's duties: what to persist, send, stage, apply and answer, and what it reports back."""
 
-from messages.raft import HardState, Message
+from messages.raft import HardState, InstallSnapshot, Message
 from raft import election, reads, replication, snapshot
 from raft.invariants import checked
-from raft.state import LEADER, Committed, Raft, Ready, SoftState, Write
+from raft.state import LEADER, Committed, Raft, Ready, Role, SoftState, Write
 
 
 @checked
 def ready(raft: Raft) -> Ready:
     """Take all duties that have come up since the last call; each is handed out once."""
-    wanted = []
+    wanted: list[InstallSnapshot] = []
     if raft.role is LEADER:
         if raft.readers_waiting:
             reads.begin_round(raft)
@@ -18,13 +18,14 @@ def ready(raft: Raft) -> Ready:
     elif raft.contexts_waiting:
         reads.forward(raft)
     write = _next_write(raft)
+    soft_state = (raft.role, raft.leader_id, raft.current_term)
     duties = Ready(
-        _soft_state(raft),
+        _tell(raft, soft_state) if soft_state != raft.soft_state_told else None,
         tuple(raft.outbox),
         write,
         tuple(raft.received),
         tuple(wanted),
-        _next_committed(raft),
+        _next_committed(raft) if raft.handed_index < raft.commit_index else None,
         tuple(raft.reads_good),
     )
     raft.outbox.clear()
@@ -117,9 +118,6 @@ def _next_committed(raft: Raft) -> Committed | None:
     return Committed(first, log.between(first, last))
 
 
-def _soft_state(raft: Raft) -> SoftState | None:
-    now = (raft.role, raft.leader_id, raft.current_term)
-    if now == raft.soft_state_told:
-        return None
-    raft.soft_state_told = SoftState(*now)
+def _tell(raft: Raft, news: tuple[Role, int, int]) -> SoftState:
+    raft.soft_state_told = SoftState(*news)
     return raft.soft_state_told

@@ -33,6 +33,11 @@ class Listener:
         """Write it down."""
         self.said.append("flush")
 
+    def on_flood(self, at):
+        """Write it down."""
+        assert at is self._mailbox
+        self.said.append("flood")
+
     def wait_ms(self, until_tick_ms):
         return until_tick_ms
 
@@ -73,7 +78,7 @@ def test_a_turn_takes_no_more_than_its_bound(monkeypatch):
 
     said = turns_of(*[b"word"] * 3)
 
-    assert said == [b"word", b"word", "flush", b"word", "flush"]
+    assert said == [b"word", b"word", "flush", "flood", b"word", "flush"]
 
 
 def turns_of(*words: bytes):

@@ -5,8 +5,6 @@ import time
 import pytest
 import zmq
 
-from actors import port as port_module
-from actors.actor import MESSAGE_BYTES
 from actors.port import Port
 from actors.zap import ZapActor
 
@@ -38,9 +36,7 @@ class Line:
             if questions in ready:
                 answer(questions.recv_multipart())
             if self.port.router in ready:
-                frames = self.port.router.recv_multipart()
-                self.port.hear(frames)
-                return frames[-1]
+                return self.port.router.recv_multipart()[-1]
         raise AssertionError("nothing arrived")
 
     def close(self):
@@ -51,33 +47,20 @@ class Line:
 
 
 @pytest.fixture
-def line(monkeypatch):
-    """A port for which two messages in a turn are too many."""
-    monkeypatch.setattr(port_module, "DRAIN_BYTES_MAX", 2 * MESSAGE_BYTES)
+def line():
+    """A port that is heard."""
     made = Line()
     yield made
     made.close()
-
-
-def test_what_a_turn_can_take_is_no_flood(line):
-    """A turn's count begins at nothing."""
-    first = line.port.router
-
-    for _ in range(3):
-        line.carry(b"word")
-        assert not line.port.end_turn()
-    assert line.port.router is first
 
 
 def test_a_port_that_is_flooded_hangs_up_and_is_open_all_the_same(line):
     """O3: what waited in libzmq is gone; who connects again is heard."""
     first = line.port.router
     line.carry(b"much")
-    line.carry(b"more")
 
-    assert line.port.end_turn()
+    line.port.hang_up()
 
     assert first.closed and line.port.floods == 1
     while line.carry(b"again") != b"again":
-        line.port.end_turn()  # words that were said twice
-    assert not line.port.end_turn()
+        pass  # a word that was said twice
