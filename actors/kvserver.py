@@ -20,7 +20,7 @@ KVSERVER = b"kvserver"
 LOOK_MS = 10
 """How soon to see that a long answer has left: others wait for its room."""
 
-ENDS_WAVE = (RoleIs, ProposalRefused)
+ENDS_WAVE = {RoleIs, ProposalRefused}
 """After these a wave on its way may never come back."""
 
 
@@ -125,9 +125,9 @@ class KVServerActor:
         self._counters.on_word(began)
         applied_index = self._server.machine.applied_index
         for message in localcodec.decode(frames[-1]):
-            if isinstance(message, ENDS_WAVE):
+            if type(message) in ENDS_WAVE:
                 self._counters.abandon()
-            if isinstance(message, RoleIs):
+            if type(message) is RoleIs:
                 role, leader, term = message
                 self._log.event("became", role=role, leader=leader or None, term=term)
             self._keeper.on_raft(message)

@@ -39,14 +39,12 @@ class QuickWrites:
         write = LogWrite(self._group, hard_state, base, first_index, entries)
         if self._usual_ns > QUICK_NS or snapshot is not None or len(entries) != 1:
             return None
-        if not self._store.is_short_append(write):
-            return None
         began = self._clock_ns()
         try:
-            self._store.write_all((write,))
+            is_written = self._store.write_if_short(write)
         except DiskFull:
             return None  # nothing is written; the LogWriter finds the same, and knows what to do
-        return Written(number, self._clock_ns() - began)
+        return Written(number, self._clock_ns() - began) if is_written else None
 
     def on_written(self, message: Written) -> None:
         """A write is durable, whoever did it."""

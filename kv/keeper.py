@@ -127,7 +127,8 @@ class Keeper:
             self._to_state_writer.append(message)
             return
         if isinstance(message, Committed):
-            self._log_bytes += sum(len(entry.payload) for entry in message.entries)
+            for entry in message.entries:
+                self._log_bytes += len(entry.payload)
         self.server.on_local(message)
 
     def on_state_writer(self, message: FromStateWriter) -> None:

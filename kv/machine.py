@@ -47,17 +47,12 @@ class Machine:
         self.store = store
         self.sessions = Sessions.load(decode_table(meta)) if meta else Sessions()
         self.operations_executed = 0
-        self._index, self._term, self._membership = applied
-
-    @property
-    def applied_index(self) -> int:
-        """LastApplied of Figure 2."""
-        return self._index
+        self.applied_index, self._term, self._membership = applied  # lastApplied of Figure 2
 
     @property
     def applied(self) -> Snapshot:
         """Where this state stands in the log."""
-        return Snapshot(self._index, self._term, self._membership)
+        return Snapshot(self.applied_index, self._term, self._membership)
 
     @property
     def membership(self) -> Membership:
@@ -70,8 +65,8 @@ class Machine:
 
     def apply(self, index: int, entry: Entry) -> list[Answer]:
         """Execute the next entry; one answer for each of its frames."""
-        assert index == self._index + 1, "an entry was left out or came twice"
-        self._index, self._term = index, entry.term
+        assert index == self.applied_index + 1, "an entry was left out or came twice"
+        self.applied_index, self._term = index, entry.term
         if entry.kind == MEMBERSHIP:
             self._membership = decode_membership(entry.payload)
         if entry.kind != COMMAND:
@@ -112,7 +107,7 @@ class Machine:
         self._execute_operations(session, fresh)
         self.operations_executed += len(fresh)
         results = tuple(session.results.items())
-        return Wrote(request.session, session.last_sequence, self._index, results)
+        return Wrote(request.session, session.last_sequence, self.applied_index, results)
 
     def _execute_operations(self, session: Session, operations: tuple[Operation, ...]) -> None:
         put = self.store.put

@@ -89,7 +89,8 @@ class Driver:
         idle = idle_ticks(self.raft)
         if not self._turn.to_server:
             return idle
-        return max(0, min(idle, self._hold_ticks_max() - self._held_ticks - 1))
+        ticks_max = self._hold_ticks_max(is_awaited=self._is_awaited())
+        return max(0, min(idle, ticks_max - self._held_ticks - 1))
 
     def take_promised(self) -> list[Message]:
         """A follower's words that a write held back; what else this turn leads to can wait."""
@@ -121,13 +122,17 @@ class Driver:
 
     def _may_wait(self, to_server: list[ToServer]) -> bool:
         """Where a proposal lies, its commit says too; and for a follower's commits nobody waits."""
-        kinds = set(map(type, to_server))
-        is_idle = kinds == {Proposed} if self._is_awaited() else kinds <= {Proposed, Committed}
-        return is_idle and self._held_ticks < self._hold_ticks_max() and not self._is_much()
+        is_awaited = self._is_awaited()
+        if self._held_ticks >= self._hold_ticks_max(is_awaited=is_awaited):
+            return False
+        for message in to_server:
+            if type(message) is not Proposed and (is_awaited or type(message) is not Committed):
+                return False
+        return is_awaited or not self._is_much()
 
-    def _hold_ticks_max(self) -> int:
+    def _hold_ticks_max(self, *, is_awaited: bool) -> int:
         """A follower applies as often as it hears the leader's beat."""
-        return 1 if self._is_awaited() else self.raft.config.heartbeat_ticks
+        return 1 if is_awaited else self.raft.config.heartbeat_ticks
 
     def _is_much(self) -> bool:
         """So much waits to be applied that at the bound nothing more would be handed out."""

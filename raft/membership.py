@@ -155,8 +155,11 @@ def is_promotable(raft: Raft) -> bool:
     Whoever removed itself may be the only one that holds the entry which says so: it is needed
     until that is committed, and does not count its own vote (thesis §4.2.2, Figure 4.6).
     """
-    known = (raft.membership, membership_at(raft, raft.commit_index))
-    return any(raft.server_id in (*found.voters, *found.outgoing) for found in known)
+    in_force = raft.membership
+    if raft.server_id in in_force.voters or raft.server_id in in_force.outgoing:
+        return True
+    committed = membership_at(raft, raft.commit_index)
+    return raft.server_id in committed.voters or raft.server_id in committed.outgoing
 
 
 def has_unapplied_change(raft: Raft) -> bool:

@@ -19,13 +19,15 @@ def ready(raft: Raft) -> Ready:
         reads.forward(raft)
     write = _next_write(raft)
     soft_state = (raft.role, raft.leader_id, raft.current_term)
+    # A follower's disk comes first: its leader waits for that, and for what is applied nobody.
+    is_next = raft.handed_index < raft.commit_index and (write is None or raft.role is LEADER)
     duties = Ready(
         _tell(raft, soft_state) if soft_state != raft.soft_state_told else None,
         tuple(raft.outbox),
         write,
         tuple(raft.received),
         tuple(wanted),
-        _next_committed(raft) if raft.handed_index < raft.commit_index else None,
+        _next_committed(raft) if is_next else None,
         tuple(raft.reads_good),
     )
     raft.outbox.clear()

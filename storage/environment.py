@@ -95,6 +95,7 @@ class Disk:
     def __init__(self, environment: lmdb.Environment, reserve_bytes: int = RESERVE_BYTES) -> None:
         self.environment = environment
         self.path = Path(environment.path())
+        self._directory = environment.path()  # asked about with each write, and a Path is slower
         self._reserve_bytes = reserve_bytes
         self._failed = self._is_busy = False
         self._mapping = Mapping(self.path / "data.mdb")
@@ -103,7 +104,7 @@ class Disk:
 
     def check_space(self) -> None:
         """DiskFull while less than the reserve is free."""
-        if free_bytes(self.path) < self._reserve_bytes:
+        if free_bytes(self._directory) < self._reserve_bytes:
             raise DiskFull(f"{self.path}: less than {self._reserve_bytes} bytes are free")
 
     def let_pages_go(self) -> None:
@@ -137,7 +138,7 @@ class Disk:
             self._is_busy = False
 
 
-def free_bytes(path: Path) -> int:
+def free_bytes(path: Path | str) -> int:
     """What is left on the file system for us."""
     status = os.statvfs(path)
     return status.f_bavail * status.f_frsize

@@ -111,20 +111,25 @@ class LogStore:
         DiskFull: nothing is written. Commands find the disk full a little early, so that what has
         none of them (terms, votes, memberships, cuts) still fits into the reserve (O1).
         """
+        self._commit(writes, [] if _is_short(writes, self._marks) else None)
+
+    def write_if_short(self, write: LogWrite) -> bool:
+        """As write_all, if it takes one sync; else nothing, and False."""
+        is_short = _is_short((write,), self._marks)
+        if is_short:
+            self._commit((write,), [])
+        return is_short
+
+    def _commit(self, writes: Sequence[LogWrite], tail: list[Row] | None) -> None:
         if any(entry.kind == COMMAND for write in writes for entry in write.entries):
             self._disk.check_space()
         marks, self._marks = self._marks, {}
-        tail: list[Row] | None = [] if _is_short(writes, marks) else None
         with self._disk.transaction(head_can_wait=tail is not None) as txn:
             for write in writes:
                 marks[write.group] = self._write(txn, write, marks.get(write.group), tail)
             self._tails.put(txn, tail or ())
         self._tails.on_committed()
         self._marks = marks
-
-    def is_short_append(self, write: LogWrite) -> bool:
-        """Whether it takes one sync."""
-        return _is_short((write,), self._marks)
 
     def reset(self, group: int, hard_state: HardState, snapshot: Snapshot) -> None:
         """Start the group's log anew behind an installed snapshot (Figure 13, step 7)."""

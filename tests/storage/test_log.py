@@ -227,15 +227,18 @@ def test_what_takes_one_sync_and_little_else(environment):
     """A log that was not written yet, a conflict, a cut, and much at once take longer."""
     log = LogStore(environment)
     first = LogWrite(0, HARD_STATE, None, 1, entries_of(1, b"a"))
-    assert not log.is_short_append(first)
+    assert not log.write_if_short(first)
+    assert log.load(0).entries == (), "nothing was written"
     log.write_all([first])
 
     behind = LogWrite(0, HARD_STATE, None, 2, entries_of(1, b"b"))
-    assert log.is_short_append(behind)
-    assert log.is_short_append(behind._replace(entries=()))
-    assert not log.is_short_append(behind._replace(first_index=1))
-    assert not log.is_short_append(behind._replace(base=place(1)))
-    assert not log.is_short_append(behind._replace(entries=entries_of(1, bytes(65_537))))
+    assert not log.write_if_short(behind._replace(first_index=1))
+    assert not log.write_if_short(behind._replace(base=place(1)))
+    assert not log.write_if_short(behind._replace(entries=entries_of(1, bytes(65_537))))
+    assert log.load(0).entries == tuple(entries_of(1, b"a")), "nothing was written"
+    assert log.write_if_short(behind._replace(entries=()))
+    assert log.write_if_short(behind)
+    assert log.load(0).entries == tuple(entries_of(1, b"a", b"b"))
 
 
 @pytest.mark.parametrize("payloads", [1, 3])
@@ -252,8 +255,9 @@ def test_as_much_as_fits_into_a_tail_takes_one_sync(environment, monkeypatch, pa
 
     for first_index, entries in ((2, fitting), (2 + payloads, longer)):
         write = LogWrite(0, HARD_STATE, None, first_index, entries)
-        assert log.is_short_append(write) is (entries is fitting)
-        log.write_all([write])
+        if not log.write_if_short(write):
+            assert entries is longer
+            log.write_all([write])
 
     assert kept == [1 + payloads, 0]
 
