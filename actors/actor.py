@@ -24,6 +24,9 @@ DRAIN_BYTES_MAX = 134_217_728
 MESSAGE_BYTES = 8_192
 """What a message counts beside its last frame, so that the bound holds back many small ones too."""
 
+WAITED_S = 0.000_03
+"""Who waited for so long was woken by a message that came just now, and mostly is the only one."""
+
 _AT_ONCE, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 _READABLE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)
 
@@ -96,12 +99,14 @@ class Actor:
         handlers, routers, waiting = listen(brain)
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
-            until_tick_ms = max(0, int((tick_due - time.monotonic()) * 1000) + 1)
+            asked_at = time.monotonic()
+            until_tick_ms = max(0, int((tick_due - asked_at) * 1000) + 1)
             ready = self._vigil.keep(partial(zmq_poll, waiting, 0)) if brain.expects_more else []
             ready = ready or zmq_poll(waiting, brain.wait_ms(until_tick_ms))
+            is_first = time.monotonic() - asked_at > WAITED_S
             taken, flooded = [], []
             for at, _ in ready:
-                messages, is_all = drain(at, has_address=at in routers)
+                messages, is_all = drain(at, has_address=at in routers, is_alone=is_first)
                 taken.append((handlers[at], messages))
                 if not is_all:
                     flooded.append(at)
@@ -128,11 +133,14 @@ def listen(brain: Brain) -> tuple[dict[Any, Handle], set[Any], list[tuple[Any, i
     return dict(handlers), routers, [(socket, _READABLE) for socket in handlers]
 
 
-def drain(socket: Socket, *, has_address: bool) -> tuple[list[list[bytes]], bool]:
+def drain(
+    socket: Socket, *, has_address: bool, is_alone: bool = False
+) -> tuple[list[list[bytes]], bool]:
     """All that waits there, up to a bound so that ticks go on; and whether it was all.
 
-    A look at EVENTS is a system call, an exception costs as much as two: one look, for most often
-    there is one message, then all the others until there is none.
+    One that is alone is taken without a look for others: should any be there, the next turn begins
+    at once. A look at EVENTS is a system call, an exception costs as much as two: one look, for
+    most often there is one message, then all the others until there is none.
     """
     taken: list[list[bytes]] = []
     size = 0
@@ -145,7 +153,7 @@ def drain(socket: Socket, *, has_address: bool) -> tuple[list[list[bytes]], bool
                 frames.append(found.bytes)
                 is_more = found.more
             taken.append(frames)
-            if not size and not option_of(socket, _EVENTS) & _READABLE:
+            if not size and (is_alone or not option_of(socket, _EVENTS) & _READABLE):
                 return taken, True
             size += MESSAGE_BYTES + sum(map(len, frames))
     except zmq.Again:

@@ -6,7 +6,6 @@ before its log.
 """
 
 from collections.abc import Callable
-from itertools import starmap
 from typing import Any, NamedTuple
 
 from messages.local import (
@@ -145,23 +144,25 @@ class Driver:
         return self.raft.role is LEADER or self._told_index < self._asked_index
 
     def _do(self, duties: Ready) -> None:
+        soft_state, messages, write, received, wanted, committed, reads = duties
         to_peers, to_server, to_writer = self._turn
-        if duties.soft_state is not None:
-            role, leader_id, term = duties.soft_state
+        if soft_state is not None:
+            role, leader_id, term = soft_state
             to_server.append(RoleIs(role.value, leader_id, term))
-        to_peers += duties.messages
-        if duties.write is not None:
-            self._write = duties.write
-            if duties.write.snapshot is not None:
-                to_server.append(InstallState(duties.write.snapshot))
+        to_peers += messages
+        if write is not None:
+            self._write = write
+            if write.snapshot is not None:
+                to_server.append(InstallState(write.snapshot))
             else:
-                to_writer.append(_write_log(duties.write))
-        to_server += map(StageChunk, duties.received)
-        to_server += map(ReadChunk, duties.wanted)
-        if duties.committed is not None:
-            to_server.append(Committed(*duties.committed))
-        to_server += starmap(ReadAt, duties.reads)
-        for _, read_index in duties.reads:
+                to_writer.append(_write_log(write))
+        if received or wanted:
+            to_server += map(StageChunk, received)
+            to_server += map(ReadChunk, wanted)
+        if committed is not None:
+            to_server.append(Committed(*committed))
+        for context, read_index in reads:
+            to_server.append(ReadAt(context, read_index))
             self._asked_index = max(self._asked_index, read_index or 0)
 
     def on_propose(self, message: Propose) -> None:

@@ -3,9 +3,10 @@
 from types import SimpleNamespace
 
 import zmq
+from zmq.backend import zmq_poll
 
 from actors import actor
-from actors.actor import MESSAGE_BYTES, Actor, drain
+from actors.actor import MESSAGE_BYTES, WAITED_S, Actor, drain
 
 TICK_S = 0.01
 
@@ -54,9 +55,9 @@ def test_what_came_while_the_process_stood_still_is_handed_in_behind_its_ticks(m
     """R2: a promise of silence, or a lease, never counts from before what it answers was sent."""
     clock = SimpleNamespace(now_s=0.0)
 
-    def drain_slowly(socket, *, has_address):
+    def drain_slowly(socket, *, has_address, is_alone):
         clock.now_s += 5 * TICK_S
-        return drain(socket, has_address=has_address)
+        return drain(socket, has_address=has_address, is_alone=is_alone)
 
     monkeypatch.setattr(actor, "drain", drain_slowly)
     monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
@@ -69,6 +70,20 @@ def test_a_turn_hands_in_all_that_waits_and_flushes_once(monkeypatch):
     monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
     assert turns_of(b"a", b"b", b"c") == [b"a", b"b", b"c", "flush"]
+
+
+def test_who_was_woken_takes_what_woke_it_and_then_all_the_others(monkeypatch):
+    """Most often there are none, and to look for them takes time."""
+    clock = SimpleNamespace(now_s=0.0)
+
+    def poll_and_wait_once(sockets, timeout_ms):
+        clock.now_s = 2 * WAITED_S
+        return zmq_poll(sockets, timeout_ms)
+
+    monkeypatch.setattr(actor, "zmq_poll", poll_and_wait_once)
+    monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+
+    assert turns_of(b"a", b"b", b"c") == [b"a", "flush", b"b", b"c", "flush"]
 
 
 def test_a_turn_takes_no_more_than_its_bound(monkeypatch):
