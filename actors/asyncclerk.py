@@ -93,7 +93,7 @@ class AsyncClerk:
     def _read(
         self, given: Text, level: str, timeout: float | None, missing: bytes | None
     ) -> Future[Any]:
-        key = key_of(given)
+        key = given if type(given) is bytes and given else key_of(given)
         future = self._begin(key)
         deadline = time.monotonic() + (self._timeout_s if timeout is None else timeout)
         self._router.read(level_of(level), ReadCall((future, key), key, deadline, missing))

@@ -39,10 +39,10 @@ def value_of(given: Text) -> bytes:
 
 def level_of(given: str) -> int:
     """The level of a read."""
-    level = LEVELS.get(given)
-    if level is None:
-        raise ValueError(f"a read's level is {', '.join(LEVELS)}, not {given!r}")
-    return level
+    try:
+        return LEVELS[given]
+    except KeyError:
+        raise ValueError(f"a read's level is {', '.join(LEVELS)}, not {given!r}") from None
 
 
 def endpoints_of(servers: Servers) -> list[str]:

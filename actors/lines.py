@@ -4,7 +4,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from random import SystemRandom
 
 import zmq
@@ -74,13 +73,16 @@ class Lines:
         for descriptor in self._by_descriptor if descriptors is None else behind:
             self._look(self._by_descriptor[descriptor], now)
         for descriptor in descriptors or ():
-            self._take_one(self._by_descriptor[descriptor], now)
+            line = self._by_descriptor[descriptor]
+            self._unsure.add(line)
+            self._take(line, now)  # mostly the only one; when those it wakes have spoken, we look
         return self.router.take_settled()
 
     def decide(self) -> list[Settled]:
         """Find what is to be sent; the calls that ended."""
         requests, settled = self.router.turn(time.monotonic())
-        self._outgoing += [(endpoint, encode(request)) for endpoint, request in requests]
+        for endpoint, request in requests:
+            self._outgoing.append((endpoint, encode(request)))
         return settled
 
     def speak(self) -> None:
@@ -112,12 +114,6 @@ class Lines:
         _release(self._context)
         return self.router.close()
 
-    def _take_one(self, line: Line, now: float) -> None:
-        """Mostly it is the only one; whoever is woken by it speaks, and then we look anyway."""
-        self._unsure.add(line)
-        with suppress(zmq.Again):
-            self._take(line, now)
-
     def _look(self, line: Line, now: float) -> None:
         """What came, and whether the connection is still, or only now, there."""
         is_up = bool(self._receive(line, now) & WRITABLE)
@@ -140,22 +136,23 @@ class Lines:
         Nothing is looked at before: a look at the events is a system call, and mostly one came.
         """
         for _ in range(DRAIN_MAX):
-            try:
-                self._take(line, now)
-            except zmq.Again:
-                return line.events()
+            is_taken = self._take(line, now)
             events = line.events()
-            if not events & READABLE:
+            if not (is_taken and events & READABLE):
                 return events
         self._behind.append(line.descriptor)
         return line.events()
 
-    def _take(self, line: Line, now: float) -> None:
-        frame = receive_frame(line.socket, AT_ONCE)
+    def _take(self, line: Line, now: float) -> bool:
+        """Whether there was something."""
         try:
+            frame = receive_frame(line.socket, AT_ONCE)
             self.router.on_reply(line.endpoint, decode_reply(frame), now)
+        except zmq.Again:
+            return False
         except CodecError:
             self.bad_replies += 1
+        return True
 
     def _send(self, endpoint: str, frame: bytes) -> None:
         try:

@@ -40,8 +40,8 @@ class Part:
 
     def decide(self) -> None:
         """Find what is to be sent, and which calls ended."""
-        if not self.is_over:
-            self._tell(self._lines.decide())
+        if not self.is_over and (settled := self._lines.decide()):
+            self._tell(settled)
 
     def speak(self) -> None:
         """Send it."""
@@ -67,8 +67,8 @@ class Rounds:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
-        self._called: list[Part] = []
-        self._heard: list[Part] = []
+        self._called: dict[Part, None] = {}  # in this order, each once
+        self._heard: dict[Part, None] = {}
         self._is_scheduled = False
         self._waiting: dict[Part, float] = {}  # when each is due
         self._timer: TimerHandle | None = None
@@ -76,24 +76,21 @@ class Rounds:
 
     def call(self, part: Part) -> None:
         """It comes in the next round, once."""
-        self._gather(part)
+        part.is_called = True
+        self._called[part] = None
         if not self._heard:  # else the round comes after those who heard
             self._schedule()
 
     def call_after_tasks(self, part: Part) -> None:
         """As call, once the tasks that are woken by now have run: they may have more to send."""
+        part.is_called = True
         if not self._heard:
             self._loop.call_soon(self._call_heard)
-        self._heard.append(part)
+        self._heard[part] = None
 
     def forget(self, part: Part) -> None:
         """It is closed."""
         self._waiting.pop(part, None)
-
-    def _gather(self, part: Part) -> None:
-        if not part.is_called:
-            part.is_called = True
-            self._called.append(part)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
@@ -102,16 +99,15 @@ class Rounds:
 
     def _call_heard(self) -> None:
         """One alone goes at once; of several the last may have woken tasks that come behind us."""
-        heard, self._heard = self._heard, []
-        for part in heard:
-            self._gather(part)
+        heard, self._heard = self._heard, {}
+        self._called |= heard
         if len(heard) == 1:
             self._go_round()
         else:
             self._schedule()
 
     def _go_round(self) -> None:
-        called, self._called = self._called, []
+        called, self._called = self._called, {}
         self._is_scheduled = False
         for part in called:
             part.is_called = False
@@ -119,16 +115,14 @@ class Rounds:
             part.decide()
         for part in called:
             part.speak()
-        earliest = NEVER
         for part in called:
             due = part.listen()
             if due == NEVER:
                 self._waiting.pop(part, None)
-            else:
-                self._waiting[part] = due
-                earliest = min(earliest, due)
-        if earliest < self._timer_at:
-            self._set_timer(earliest)
+                continue
+            self._waiting[part] = due
+            if due < self._timer_at:
+                self._set_timer(due)
 
     def _set_timer(self, due: float) -> None:
         if self._timer is not None:
