@@ -6,7 +6,7 @@ from kv.outcomes import NEVER, Why
 
 WINDOW_FIRST, WINDOW_MAX = 64, 8_192
 """Calls on their way: few to a server that may not lead, twice as many after each answer, half as
-many where that is more than it takes."""
+many where that is more than it takes. Powers of two, so that doubling meets the bound."""
 
 BACK_OFF_S_MIN, BACK_OFF_S_MAX = 0.005, 0.2
 """Waits after a refusal, doubled each time until something was answered."""
@@ -30,7 +30,8 @@ class Pace:
 
     def on_answer(self) -> None:
         """Something was done."""
-        self.window = min(2 * self.window, WINDOW_MAX)
+        if self.window < WINDOW_MAX:
+            self.window *= 2
         self.why = Why.UNAVAILABLE
         self._back_off_s = BACK_OFF_S_MIN
 

@@ -1,6 +1,7 @@
 """A clerk's reads that are not settled; they change nothing, so any of them may be asked again."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from kv.outcomes import NEVER, Failed, Ok, Settled, Token, Why
@@ -24,7 +25,15 @@ class Asked:
 
     level: int
     calls: list[ReadCall]
-    values: dict[int, bytes | None] = field(default_factory=dict)  # by place
+    pieces: dict[int, bytes | None] | None = None  # by place, of an answer that comes in several
+
+    def join(self, message: Values) -> Sequence[bytes | None]:
+        """The values of all calls, nothing if this piece does not complete them."""
+        pieces = self.pieces = self.pieces or {}
+        room = len(self.calls) - message.first
+        pieces.update(enumerate(islice(message.values, max(0, room)), message.first))
+        places = range(len(self.calls))
+        return [pieces[place] for place in places] if len(pieces) == len(places) else ()
 
 
 class ReadCalls:
@@ -32,43 +41,33 @@ class ReadCalls:
 
     def __init__(self, calls_max: int) -> None:
         self.due = NEVER  # no deadline passes before
+        self.live = 0  # so many reads are waited for
+        self.on_way = 0  # so many are in questions whose answers are due
         self._calls_max = calls_max
         self._waiting: dict[int, list[ReadCall]] = {}  # by level
         self._asked: dict[int, Asked] = {}  # by the id of the question
-        self._count = 0
-
-    @property
-    def has_work(self) -> bool:
-        """Whether anybody waits for a read."""
-        return self._count > 0
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether an answer is due."""
-        return bool(self._asked)
 
     def submit(self, level: int, call: ReadCall) -> bool:
         """Take a read; False at the bound."""
-        if self._count >= self._calls_max:
+        if self.live >= self._calls_max:
             return False
-        self._count += 1
+        self.live += 1
         self._waiting.setdefault(level, []).append(call)
-        self.due = min(self.due, call.deadline)
+        if call.deadline < self.due:
+            self.due = call.deadline
         return True
 
     def questions(self, first_id: int, calls_max: int) -> list[Reads]:
         """What may be asked now, so many reads on their way; an id is never used again (R1)."""
         questions: list[Reads] = []
-        left = calls_max - sum(len(asked.calls) for asked in self._asked.values())
-        for level, calls in self._waiting.items():
-            count = max(0, min(left, len(calls)))
-            for first in range(0, count, OPERATIONS_MAX):
-                part = calls[first : min(first + OPERATIONS_MAX, count)]
+        for level, waiting in self._waiting.items():
+            while waiting and self.on_way < calls_max:
+                calls = waiting[: calls_max - self.on_way][:OPERATIONS_MAX]
+                del waiting[: len(calls)]
                 request_id = first_id + len(questions)
-                self._asked[request_id] = Asked(level, part)
-                questions.append(Reads(request_id, level, tuple([call.key for call in part])))
-            self._waiting[level] = calls[count:]
-            left -= count
+                self._asked[request_id] = Asked(level, calls)
+                self.on_way += len(calls)
+                questions.append(Reads(request_id, level, tuple([call.key for call in calls])))
         return questions
 
     def is_older(self, message: Values, applied_index: int) -> bool:
@@ -81,20 +80,19 @@ class ReadCalls:
         asked = self._asked.get(message.request_id)
         if asked is None:
             return []  # asked again meanwhile, and so answered by another id
-        room = len(asked.calls) - message.first
-        if message.first == 0 and len(message.values) == room:
-            values = list(message.values)
-        else:
-            asked.values.update(enumerate(islice(message.values, max(0, room)), message.first))
-            if len(asked.values) < len(asked.calls):
+        calls = asked.calls
+        values: Sequence[bytes | None] = message.values
+        if message.first or len(values) != len(calls):
+            values = asked.join(message)
+            if not values:
                 return []
-            values = [asked.values[place] for place in range(len(asked.calls))]
         del self._asked[message.request_id]
+        self.on_way -= len(calls)
         settled: list[Settled] = []
-        for call, value in zip(asked.calls, values, strict=True):
+        for call, value in zip(calls, values, strict=True):
             if call.token is not None:
                 settled.append((call.token, Ok(call.missing if value is None else value)))
-        self._count -= len(settled)
+        self.live -= len(settled)
         return settled
 
     def ask_again(self, request_id: int) -> bool:
@@ -102,6 +100,7 @@ class ReadCalls:
         asked = self._asked.pop(request_id, None)
         if asked is None:
             return False
+        self.on_way -= len(asked.calls)
         live = [call for call in asked.calls if call.token is not None]
         self._waiting.setdefault(asked.level, []).extend(live)
         return True
@@ -126,7 +125,7 @@ class ReadCalls:
                     call.token = None
                 else:
                     self.due = min(self.due, call.deadline)
-        self._count -= len(settled)
+        self.live -= len(settled)
         self._forget_settled()
         return settled
 
@@ -141,3 +140,4 @@ class ReadCalls:
         for request_id, asked in list(self._asked.items()):
             if all(call.token is None for call in asked.calls):
                 del self._asked[request_id]
+                self.on_way -= len(asked.calls)

@@ -6,7 +6,7 @@ anywhere, because their session makes each take effect once; reads change nothin
 
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from kv.outcomes import NEVER, Failed, Settled, Token, Why
 from kv.pace import Pace
@@ -48,13 +48,6 @@ Request = tuple[str, ClientRequest]
 """A message and the endpoint, host:port, of the server it is for."""
 
 
-class Turn(NamedTuple):
-    """What one turn leads to: messages to send, in order, and calls that ended."""
-
-    requests: list[Request]
-    settled: list[Settled]
-
-
 class Router:
     """All calls of one clerk; time in seconds is handed in and never goes back."""
 
@@ -75,7 +68,7 @@ class Router:
     @property
     def has_work(self) -> bool:
         """Whether anybody waits."""
-        return self._queue.has_work or self._reads.has_work
+        return self._queue.live > 0 or self._reads.live > 0
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -113,15 +106,18 @@ class Router:
         if endpoint == self._target.endpoint:
             self._move(self._target.look_elsewhere)
 
-    def turn(self, now: float) -> Turn:
-        """Everything to be sent now, and every call that ended."""
+    def turn(self, now: float) -> tuple[list[Request], list[Settled]]:
+        """Everything to be sent now, in order, and every call that ended."""
         self._now = now
-        self._settled += self._queue.expire(now, self._writing.pace.why)
-        self._settled += self._reads.expire(now, self._read_pace.why)
+        queue, reads = self._queue, self._reads
+        if now >= queue.due:
+            self._settled += queue.expire(now, self._writing.pace.why)
+        if now >= reads.due:
+            self._settled += reads.expire(now, self._read_pace.why)
         requests: list[Request] = []
-        if self.has_work and now >= self._target.not_before:
+        if (queue.live or reads.live) and now >= self._target.not_before:
             requests = self._requests()
-        return Turn(requests, self.take_settled())
+        return requests, self.take_settled()
 
     def take_settled(self) -> list[Settled]:
         """The calls that ended since somebody asked."""
@@ -147,7 +143,7 @@ class Router:
     def _requests(self) -> list[Request]:
         requests: list[Request] = []
         target = self._target
-        if self._writing.is_waiting or self._reads.is_waiting:
+        if self._reads.on_way or self._writing.is_waiting:
             requests = self._answer_alarm(target.alarm(self._now))
             if self._now < target.not_before:
                 return requests
@@ -163,8 +159,9 @@ class Router:
         if not target.is_greeted:
             target.is_greeted = True
             questions.append(Hello(self._next_id(), VERSION))
-        questions += self._writing.questions(target.endpoint, self._next_id, self._now)
-        if self._reads.has_work and self._now >= self._read_pace.not_before:
+        if self._queue.live:
+            questions += self._writing.questions(target.endpoint, self._next_id, self._now)
+        if self._reads.live and self._now >= self._read_pace.not_before:
             reads = self._reads.questions(self._request_id + 1, self._read_pace.window)
             self._request_id += len(reads)
             questions += reads
@@ -206,17 +203,19 @@ class Router:
         """Everything of our session up to a number is done."""
         if self._writing.on_wrote(reply):
             self._on_answer(endpoint, self._writing.pace)
-            self.applied_index = max(self.applied_index, reply.applied_index)
+            if reply.applied_index > self.applied_index:
+                self.applied_index = reply.applied_index
 
     def on_values(self, endpoint: str, reply: Values) -> None:
         """Answers to a question; an older state than one we have seen is no answer (R5)."""
-        if self._reads.is_older(reply, self.applied_index):
+        if reply.applied_index >= self.applied_index:
+            self.applied_index = reply.applied_index
+        elif self._reads.is_older(reply, self.applied_index):
             self.older_answers += 1
             self._reads.ask_again(reply.request_id)
             if endpoint == self._target.endpoint:
                 self._move(self._target.look_elsewhere)
             return
-        self.applied_index = max(self.applied_index, reply.applied_index)
         settled = self._reads.on_values(reply)
         self._settled += settled
         if settled:

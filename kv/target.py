@@ -68,7 +68,8 @@ class Target:
 
     def on_word(self, endpoint: str, now: float) -> None:
         """It speaks, whatever it says."""
-        self._shunned.pop(endpoint, None)
+        if endpoint in self._shunned:
+            del self._shunned[endpoint]
         if endpoint == self.endpoint:
             self._heard_at = now
 

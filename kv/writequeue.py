@@ -49,14 +49,10 @@ class Sent:
 
     endpoint: str
     first: int
+    last: int  # the numbers of its operations
     calls: list[Call]
     is_owed: bool = True  # a refusal of it may yet come
     is_last: bool = True  # nothing was sent all over again since
-
-    @property
-    def last(self) -> int:
-        """The number of its last operation."""
-        return self.first + len(self.calls) - 1
 
 
 class Refusal(NamedTuple):
@@ -72,26 +68,16 @@ class WriteQueue:
     def __init__(self, bounds: Bounds) -> None:
         self.session = 0
         self.due = NEVER  # no deadline passes before
+        self.live = 0  # so many writes are waited for
+        self.on_way = 0  # so many of those sent by their number are due from the server in use
         self._bounds = bounds
         self._calls: deque[Call] = deque()
         self._bytes = 0
         self._first = 1  # the number of _calls[0]
         self._used = 0  # so many of _calls, from the first on, were ever sent by their number
-        self._sent = 0  # so many of these are on their way to the server in use
         self._sent_bytes = 0
         self._transmissions: deque[Sent] = deque()
         self._forgotten = 0  # the highest number in a transmission that is not remembered
-        self._live = 0
-
-    @property
-    def has_work(self) -> bool:
-        """Whether anybody waits for a write."""
-        return self._live > 0
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether an answer is due."""
-        return self._sent > 0
 
     def submit(self, token: Token, operation: Operation, deadline: float) -> bool:
         """Take a write; False at a bound."""
@@ -102,22 +88,23 @@ class WriteQueue:
             return False
         self._calls.append(Call(token, operation, deadline, size))
         self._bytes += size
-        self._live += 1
-        if deadline < self.due:  # noqa: PLR1730 - min() would cost as much as all the rest
+        self.live += 1
+        if deadline < self.due:
             self.due = deadline
         return True
 
     def frames(self, endpoint: str, calls_max: int) -> list[Writes]:
         """What may be sent to that server now, within the window and so many calls on their way."""
         frames: list[Writes] = []
-        while self._live and self._sent < len(self._calls):
+        while self.live and self.on_way < len(self._calls):
             calls = self._next_calls(calls_max)
             if not calls:
                 break
-            first = self._first + self._sent
-            self._sent += len(calls)
-            self._used = max(self._used, self._sent)
-            self._remember(Sent(endpoint, first, calls))
+            first = self._first + self.on_way
+            self.on_way += len(calls)
+            if self.on_way > self._used:
+                self._used = self.on_way
+            self._remember(Sent(endpoint, first, self._first + self.on_way - 1, calls))
             operations = tuple([call.operation for call in calls])
             frames.append(Writes(self.session, first, self._first, operations))
         return frames
@@ -136,8 +123,8 @@ class WriteQueue:
 
     def resend(self, number: int = 0) -> None:
         """Send again from that number on, or from the first that is not settled."""
-        self._sent = max(0, min(self._sent, number - self._first))
-        self._sent_bytes = sum(call.size for call in islice(self._calls, self._sent))
+        self.on_way = max(0, min(self.on_way, number - self._first))
+        self._sent_bytes = sum(call.size for call in islice(self._calls, self.on_way))
 
     def on_wrote(self, through: int, results: Sequence[tuple[int, bytes]]) -> list[Settled]:
         """Everything up to through was executed, once."""
@@ -157,9 +144,12 @@ class WriteQueue:
         self._first += count
         self._used -= count
         self._bytes -= size
-        self._live -= len(settled)
-        self._sent_bytes = self._sent_bytes - size if count < self._sent else 0
-        self._sent = max(0, self._sent - count)
+        self.live -= len(settled)
+        if count < self.on_way:
+            self.on_way -= count
+            self._sent_bytes -= size
+        else:
+            self.on_way = self._sent_bytes = 0
         while self._transmissions and self._transmissions[0].last < self._first:
             self._transmissions.popleft()
         return settled
@@ -203,7 +193,7 @@ class WriteQueue:
             if call.token is not None:
                 settled.append((call.token, Unknown(why) if call.doubts else Failed(why)))
                 call.token, call.operation = None, NOTHING_AT_ALL
-        self._live -= len(settled)
+        self.live -= len(settled)
         if settled:
             self._drop_unused()
         return settled
@@ -236,10 +226,10 @@ class WriteQueue:
         calls: list[Call] = []
         size = 0
         room = self._bounds.window_bytes - self._sent_bytes
-        for call in islice(self._calls, self._sent, min(calls_max, self._sent + OPERATIONS_MAX)):
+        for call in islice(self._calls, self.on_way, min(calls_max, self.on_way + OPERATIONS_MAX)):
             size += call.size
             is_full = calls and size > FRAME_BYTES_MAX
-            if is_full or (size > room and (calls or self._sent)):
+            if is_full or (size > room and (calls or self.on_way)):
                 size -= call.size
                 break
             call.doubts += 1

@@ -49,13 +49,13 @@ class Writing:
     @property
     def is_waiting(self) -> bool:
         """Whether an answer is due."""
-        return self.queue.is_waiting or self._opening is not None
+        return self.queue.on_way > 0 or self._opening is not None
 
     def questions(
         self, endpoint: str, next_id: Callable[[], int], now: float
     ) -> Sequence[ClientRequest]:
-        """The next writes, or, before there is one, the question for a session."""
-        if not self.queue.has_work or now < self.pace.not_before:
+        """The next writes, of which there are some, or first the question for a session."""
+        if now < self.pace.not_before:
             return ()
         if self.queue.session:
             self._session_used_at = now

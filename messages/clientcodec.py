@@ -173,8 +173,9 @@ def _read_keys(value: object) -> tuple[bytes, ...]:
 def _read_values(value: object) -> tuple[bytes | None, ...]:
     if type(value) is not tuple:
         raise CodecError("values are not an array")
-    if not all(found is None or type(found) is bytes for found in value):
-        raise CodecError("a value is neither bin nor nil")
+    for found in value:
+        if type(found) is not bytes and found is not None:
+            raise CodecError("a value is neither bin nor nil")
     return value
 
 

@@ -1,5 +1,9 @@
 """A clerk's reads: asked together, answered in pieces, asked again under another id."""
 
+from random import Random
+
+import pytest
+
 from kv.outcomes import NEVER, Failed, Ok, Why
 from kv.readcalls import ReadCall, ReadCalls
 from messages.client import LINEARIZABLE, STALE, Reads, Values
@@ -28,7 +32,7 @@ def test_all_that_wait_share_a_question():
     assert reads.questions(7, WINDOW) == []
     assert reads.on_values(Values(6, 1, 0, (None,))) == [(b"c", Ok(None))]
     assert reads.on_values(Values(5, 1, 0, (b"1", None))) == [(b"a", Ok(b"1")), (b"b", Ok(b"-"))]
-    assert not reads.has_work and not reads.is_waiting
+    assert (reads.live, reads.on_way) == (0, 0)
 
 
 def test_answers_come_in_pieces():
@@ -85,7 +89,7 @@ def test_nobody_waits_for_a_question_of_expired_reads():
     reads.questions(1, WINDOW)
     reads.expire(1.0, Why.UNAVAILABLE)
 
-    assert not reads.is_waiting
+    assert reads.on_way == 0
     reads.ask_all_again()
     assert reads.questions(2, WINDOW) == []
 
@@ -109,3 +113,34 @@ def test_at_the_bound_no_more_are_taken():
     assert not reads.submit(STALE, ReadCall(2, b"k", 1.0, None))
     assert reads.give_up_all(Why.CLOSED) == [(1, Failed(Why.CLOSED))]
     assert reads.submit(STALE, ReadCall(2, b"k", 1.0, None))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_its_counts_are_those_of_what_it_holds(seed):
+    """Whatever happens to questions and reads: a count that drifts closes the window for good."""
+    random = Random(seed)
+    reads = ReadCalls(50)
+    asked: dict[int, Reads] = {}
+    for now in range(500):
+        match random.randrange(6):
+            case 0 | 1:
+                deadline = now + random.choice((5.0, 50.0, 1_000.0))
+                reads.submit(random.randrange(3), ReadCall(now, b"k", deadline, None))
+            case 2:
+                asked |= {found.request_id: found for found in reads.questions(10 * now, 7)}
+            case 3 if asked:
+                question = random.choice(list(asked.values()))
+                first, count = random.randrange(4), random.randrange(9)
+                reads.on_values(Values(question.request_id, 1, first, (b"v",) * count))
+            case 4:
+                reads.ask_again(random.choice([0, *asked]))
+            case 5:
+                reads.expire(now, Why.UNAVAILABLE)
+        on_way = [call for question in reads._asked.values() for call in question.calls]
+        waiting = [call for calls in reads._waiting.values() for call in calls]
+        assert reads.on_way == len(on_way) <= 7
+        assert reads.live == sum(call.token is not None for call in on_way + waiting)
+        assert all(question.calls for question in reads._asked.values())
+
+    reads.give_up_all(Why.CLOSED)
+    assert (reads.live, reads.on_way) == (0, 0)

@@ -59,7 +59,7 @@ def test_one_answer_settles_all_before_it():
         (4, Failed(Why.TOO_LARGE)),
         (5, WRITTEN),
     ]
-    assert not queue.has_work and not queue.is_waiting
+    assert (queue.live, queue.on_way) == (0, 0)
 
 
 def test_an_answer_to_what_was_never_sent_is_no_answer():
