@@ -1,5 +1,6 @@
 """A clerk's reads that are not settled; they change nothing, so any of them may be asked again."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -44,7 +45,7 @@ class ReadCalls:
         self.live = 0  # so many reads are waited for
         self.on_way = 0  # so many are in questions whose answers are due
         self._calls_max = calls_max
-        self._waiting: dict[int, list[ReadCall]] = {}  # by level
+        self._waiting: defaultdict[int, list[ReadCall]] = defaultdict(list)  # by level
         self._asked: dict[int, Asked] = {}  # by the id of the question
 
     def submit(self, level: int, call: ReadCall) -> bool:
@@ -52,7 +53,7 @@ class ReadCalls:
         if self.live >= self._calls_max:
             return False
         self.live += 1
-        self._waiting.setdefault(level, []).append(call)
+        self._waiting[level].append(call)
         if call.deadline < self.due:
             self.due = call.deadline
         return True
@@ -102,7 +103,7 @@ class ReadCalls:
             return False
         self.on_way -= len(asked.calls)
         live = [call for call in asked.calls if call.token is not None]
-        self._waiting.setdefault(asked.level, []).extend(live)
+        self._waiting[asked.level] += live
         return True
 
     def ask_all_again(self) -> None:

@@ -149,13 +149,8 @@ class Router:
                 return requests
         else:
             target.begin(self._now)
-            self._writing.begin(self._now)
-        return requests + [(target.endpoint, request) for request in self._questions()]
 
-    def _questions(self) -> list[ClientRequest]:
-        """What to ask the server in use."""
         questions: list[ClientRequest] = []
-        target = self._target
         if not target.is_greeted:
             target.is_greeted = True
             questions.append(Hello(self._next_id(), VERSION))
@@ -165,7 +160,7 @@ class Router:
             reads = self._reads.questions(self._request_id + 1, self._read_pace.window)
             self._request_id += len(reads)
             questions += reads
-        return questions
+        return requests + [(target.endpoint, question) for question in questions]
 
     def _answer_alarm(self, alarm: Alarm) -> list[Request]:
         target, now = self._target, self._now

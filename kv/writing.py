@@ -57,6 +57,8 @@ class Writing:
         """The next writes, of which there are some, or first the question for a session."""
         if now < self.pace.not_before:
             return ()
+        if now - self._session_used_at > SESSION_FRESH_S and not self.is_waiting:
+            self._restart(0)
         if self.queue.session:
             self._session_used_at = now
             return self.queue.frames(endpoint, self.pace.window)
@@ -65,11 +67,6 @@ class Writing:
         self._opening = next_id()
         self._openings.append(self._opening)
         return (OpenSession(self._opening),)
-
-    def begin(self, now: float) -> None:
-        """No answer is due: after a long rest, not even the session is what it was."""
-        if now - self._session_used_at > SESSION_FRESH_S:
-            self._restart(0)
 
     def ask_all_again(self) -> None:
         """Whoever is asked next hears all writes, or the question for a session."""

@@ -407,6 +407,18 @@ def test_an_old_session_is_not_used_again():
     assert talk.asks_whom() == [(leader, OpenSession)]
 
 
+def test_an_old_session_is_not_used_while_a_read_is_on_its_way():
+    """A clerk that only reads for an hour has a session that nobody used."""
+    talk = Talk()
+    leader = talk.open()
+    talk.asks()
+    talk.now += 1_900
+    talk.question()
+    talk.put("late")
+
+    assert talk.asks_whom(0.01) == [(leader, OpenSession)]
+
+
 def test_limits_hold_before_anything_is_sent():
     """As soon as a server has named them."""
     talk = Talk()
