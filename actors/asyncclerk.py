@@ -70,8 +70,6 @@ class AsyncClerk:
         if self._loop is not None and not self._loop.is_closed():
             for descriptor in self._descriptors:
                 self._loop.remove_reader(descriptor)
-        if self._part is not None:
-            self._part.end()
         self._tell(self._lines.close())
 
     async def __aenter__(self) -> Self:

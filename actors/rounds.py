@@ -23,10 +23,9 @@ class Part:
         self, rounds: "Rounds", lines: Lines, tell: Callable[[list[Settled]], None]
     ) -> None:
         self.is_called = False  # to the next round
-        self.is_over = False
+        self.lines = lines
+        self.tell = tell
         self._rounds = rounds
-        self._lines = lines
-        self._tell = tell
 
     def call(self) -> None:
         """There is something for the next round."""
@@ -34,32 +33,8 @@ class Part:
 
     def hear(self, descriptors: Iterable[int] | None) -> None:
         """Take what came; whoever is woken by it may speak in the same round as we do."""
-        if not self.is_over:
-            self._tell(self._lines.hear(descriptors))
-            self._rounds.call_after_tasks(self)
-
-    def decide(self) -> None:
-        """Find what is to be sent, and which calls ended."""
-        if not self.is_over and (settled := self._lines.decide()):
-            self._tell(settled)
-
-    def speak(self) -> None:
-        """Send it."""
-        if not self.is_over:
-            self._lines.speak()
-
-    def listen(self) -> float:
-        """Hear what nobody would tell of; when there is something to do if nothing comes before."""
-        if self.is_over:
-            return NEVER
-        if self._lines.listen():
-            self.hear(())
-        return self._lines.due()
-
-    def end(self) -> None:
-        """The clerk is closed."""
-        self.is_over = True
-        self._rounds.forget(self)
+        self.tell(self.lines.hear(descriptors))
+        self._rounds.call_after_tasks(self)
 
 
 class Rounds:
@@ -88,10 +63,6 @@ class Rounds:
             self._loop.call_soon(self._call_heard)
         self._heard[part] = None
 
-    def forget(self, part: Part) -> None:
-        """It is closed."""
-        self._waiting.pop(part, None)
-
     def _schedule(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
@@ -111,12 +82,14 @@ class Rounds:
         self._is_scheduled = False
         for part in called:
             part.is_called = False
+            if settled := part.lines.decide():
+                part.tell(settled)
         for part in called:
-            part.decide()
+            part.lines.speak()
         for part in called:
-            part.speak()
-        for part in called:
-            due = part.listen()
+            if part.lines.listen():
+                part.hear(())  # what nobody else would tell of
+            due = part.lines.due()
             if due == NEVER:
                 self._waiting.pop(part, None)
                 continue

@@ -183,6 +183,24 @@ def test_a_closed_clerk_says_so():
     asyncio.run(main())
 
 
+def test_a_clerk_closed_before_its_round_sends_nothing(cluster):
+    """The round goes on without it."""
+
+    async def main() -> None:
+        clerk, other = (AsyncClerk(cluster.endpoints, timeout=30) for _ in range(2))
+        await asyncio.gather(clerk.put("k", "v"), other.put("k", "v"))
+        waiting, going_on = clerk.put("closed", "v"), other.put("k", "w")
+        clerk.close()
+        await going_on
+        with pytest.raises(ClerkClosed):
+            await waiting
+        assert await other.get("closed") == b""
+        assert not clerk._lines._lines, "it would have connected anew"
+        other.close()
+
+    asyncio.run(main())
+
+
 def test_a_clerk_serves_one_event_loop(cluster):
     """That of its first call; the second one is refused."""
     clerk = AsyncClerk(cluster.endpoints, timeout=30)
