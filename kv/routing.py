@@ -143,7 +143,7 @@ class Router:
     def _requests(self) -> list[Request]:
         requests: list[Request] = []
         target = self._target
-        if self._reads.on_way or self._writing.is_waiting:
+        if self._reads.on_way or self._queue.on_way or self._writing.opening:
             requests = self._answer_alarm(target.alarm(self._now))
             if self._now < target.not_before:
                 return requests
@@ -160,7 +160,9 @@ class Router:
             reads = self._reads.questions(self._request_id + 1, self._read_pace.window)
             self._request_id += len(reads)
             questions += reads
-        return requests + [(target.endpoint, question) for question in questions]
+        for question in questions:
+            requests.append((target.endpoint, question))
+        return requests
 
     def _answer_alarm(self, alarm: Alarm) -> list[Request]:
         target, now = self._target, self._now

@@ -40,37 +40,30 @@ class Writing:
     def __init__(self, bounds: Bounds, random: Random, now: float, settled: list[Settled]) -> None:
         self.pace = Pace(random)
         self.queue = WriteQueue(bounds)
+        self.opening: int | None = None  # the question for a session that is due
         self._settled = settled  # calls that end are put here
-        self._opening: int | None = None  # the question for a session that was asked last
         self._openings: deque[int] = deque(maxlen=OPENINGS_MAX)  # it and those asked elsewhere
         self._resent_from = 0  # the number that was last said to be missing
         self._session_used_at = now
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether an answer is due."""
-        return self.queue.on_way > 0 or self._opening is not None
 
     def questions(
         self, endpoint: str, next_id: Callable[[], int], now: float
     ) -> Sequence[ClientRequest]:
         """The next writes, of which there are some, or first the question for a session."""
-        if now < self.pace.not_before:
+        if self.opening is not None or now < self.pace.not_before:
             return ()
-        if now - self._session_used_at > SESSION_FRESH_S and not self.is_waiting:
+        if not self.queue.on_way and now - self._session_used_at > SESSION_FRESH_S:
             self._restart(0)
         if self.queue.session:
             self._session_used_at = now
             return self.queue.frames(endpoint, self.pace.window)
-        if self._opening is not None:
-            return ()
-        self._opening = next_id()
-        self._openings.append(self._opening)
-        return (OpenSession(self._opening),)
+        self.opening = next_id()
+        self._openings.append(self.opening)
+        return (OpenSession(self.opening),)
 
     def ask_all_again(self) -> None:
         """Whoever is asked next hears all writes, or the question for a session."""
-        self._opening = None
+        self.opening = None
         self._resent_from = 0
         self.queue.send_all_again()
 
@@ -132,9 +125,9 @@ class Writing:
 
     def _on_opening_refused(self, reply: Refused) -> bool:
         self._openings.remove(reply.number)
-        is_news = reply.number == self._opening
+        is_news = reply.number == self.opening
         if is_news:
-            self._opening = None
+            self.opening = None
         return is_news
 
     def _on_transmission_refused(self, endpoint: str, reply: Refused) -> bool:
@@ -157,6 +150,6 @@ class Writing:
             self.queue.resend(number)
 
     def _restart(self, session: int) -> None:
-        self._opening = None
+        self.opening = None
         self._openings.clear()
         self._settled += self.queue.restart(session, Why.SESSION_EXPIRED)
