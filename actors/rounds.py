@@ -81,7 +81,8 @@ class Rounds:
         called, self._called = self._called, {}
         self._is_scheduled = False
         for part in called:
-            part.is_called = False
+            part.is_called = False  # of all first: a fault in one must not keep others out for good
+        for part in called:
             if settled := part.lines.decide():
                 part.tell(settled)
         for part in called:
