@@ -107,7 +107,7 @@ class AsyncClerk:
         assert self._part is not None
         if not self._part.is_called:
             self._part.call()
-        return Future(loop=loop)
+        return loop.create_future()
 
     def _adopt(self, loop: asyncio.AbstractEventLoop, key: bytes) -> None:
         if self._process != os.getpid():
