@@ -71,7 +71,7 @@ class Actor:
         self._tick_s = tick_s
         self._on_end = on_end
         self._stopping = False
-        self._vigil = Vigil()
+        self.vigil = Vigil()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -101,7 +101,7 @@ class Actor:
         while not (self._stopping and brain.is_done()):
             asked_at = time.monotonic()
             until_tick_ms = max(0, int((tick_due - asked_at) * 1000) + 1)
-            ready = self._vigil.keep(partial(zmq_poll, waiting, 0)) if brain.expects_more else []
+            ready = self.vigil.keep(partial(zmq_poll, waiting, 0)) if brain.expects_more else []
             ready = ready or zmq_poll(waiting, brain.wait_ms(until_tick_ms))
             is_first = time.monotonic() - asked_at > WAITED_S
             taken, flooded = [], []

@@ -90,7 +90,7 @@ class Node:
         self._tell_start()
         for actor in actors:
             actor.start()
-        ended = self._wait()
+        ended = self._wait(actors)
         self._log.event("stopping", because=ended)
         stop_s = self._config.stop_timeout_ms / 1000
         stopped = [actor.stop(stop_s) for actor in reversed(actors)]
@@ -104,7 +104,7 @@ class Node:
             self._log.event("stopped")
         return code
 
-    def _wait(self) -> str:
+    def _wait(self, actors: list[Actor]) -> str:
         """Until an actor ended, or somebody asks to stop: which it was."""
         seat = Seat(self._address.node_id) if self._config.one_core_while_quiet else None
         while True:
@@ -112,7 +112,7 @@ class Node:
                 return self._events.get(timeout=LOOK_S if seat and seat.is_choice else None)
             except queue.Empty:
                 assert seat is not None
-                seat.look()
+                seat.look(sum(actor.vigil.awake_s for actor in actors))
 
     def _tell_start(self) -> None:
         _, base, entries, applied = self._saved

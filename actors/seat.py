@@ -15,16 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from actors.manners import TASKS, Manners, behave, may_choose, read_waited
+from actors.manners import TASKS, Manners, Waited, behave, may_choose, read_waited
 
 LOOK_S = 0.25
 """How often the cores are looked at: a node that sits badly does so for two looks at most."""
 
-SPARE_MIN, SPARE_ENOUGH = 0.3, 0.35
+SPARE_MIN, SPARE_ENOUGH = 0.25, 0.3
 """With less of all cores' time to spare than this a node is let go, and with so much bound."""
 
 CROWDED = 0.1
 """A core with less time than this to spare is left, for all of them until the next look."""
+
+CONTENDED, CONTENDED_MIN = 0.5, 0.02
+"""Only by who waits for a core so many times as long as it runs, and for so much of the time: those
+who keep it busy may look out for a word, and give way to everybody (actors/vigil.py)."""
 
 QUIET = 0.45
 """A core with so much time to spare is one to go to."""
@@ -56,27 +60,44 @@ class Seat:
         self._cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         self._before = read_cores(_STAT) if len(self._cores) > 1 else {}
         self._own_s, self._at = time.process_time(), time.monotonic()
+        self._awake_s = 0.0
         self._written = blocks_written()
         self.is_choice = bool(self._before)
-        waited = read_waited(TASKS) if may_choose() else None
-        self._manners = Manners(waited, self._at) if waited else None
+        self._waited = read_waited(TASKS)
+        self._manners = Manners(self._waited, self._at) if self._waited and may_choose() else None
         self._behaves = False
 
-    def look(self) -> None:
-        """Move, if that is better."""
-        spent, own_s, at = read_cores(_STAT), time.process_time(), time.monotonic()
+    def look(self, awake_s: float) -> None:
+        """Move, if that is better; what its actors took to look out, in all, was time to spare."""
+        spent, at, waited = read_cores(_STAT), time.monotonic(), read_waited(TASKS)
+        own_s, passed_s = time.process_time() - awake_s, at - self._at
         idle = idle_shares(self._before, spent)
-        own = (own_s - self._own_s) / (at - self._at)
-        shares = {core: idle.get(core, 0.0) for core in self._cores}
-        core = choose(self.core, shares, own, self._home())
-        self._before, self._own_s, self._at = spent, own_s, at
+        awake = (awake_s - self._awake_s) / passed_s
+        ours = self._cores if self.core is None else [self.core]
+        shares = {
+            core: idle.get(core, 0.0) + (awake / len(ours) if core in ours else 0.0)
+            for core in self._cores
+        }
+        core = choose(
+            self.core,
+            shares,
+            (own_s - self._own_s) / passed_s,
+            self._home(),
+            contended=is_contended(self._waited, waited, passed_s),
+        )
+        self._before, self._own_s, self._at, self._awake_s = spent, own_s, at, awake_s
+        self._waited = waited
         if core != self.core and _run_on({core} if core is not None else set(self._cores)):
             self.core = core
-        if self._manners is not None and (waited := read_waited(TASKS)):
-            self._manners.look(waited, sum(shares.values()) / len(shares), at)
-            well = self._manners.has_them
-            if well is not self._behaves and behave(TASKS, well=well):
-                self._behaves = well
+        self._behave(sum(shares.values()) / len(shares))
+
+    def _behave(self, spare: float) -> None:
+        if self._manners is None or self._waited is None:
+            return
+        self._manners.look(self._waited, spare, self._at)
+        well = self._manners.has_them
+        if well is not self._behaves and behave(TASKS, well=well):
+            self._behaves = well
 
     def _home(self) -> int:
         """One of its own for a node that writes, for then all work at once: each on its disk.
@@ -88,22 +109,33 @@ class Seat:
         return self._cores[self._number % len(self._cores) if written != before else -1]
 
 
-def choose(core: int | None, idle: Mapping[int, float], own: float, home: int) -> int | None:
+def choose(
+    core: int | None, idle: Mapping[int, float], own: float, home: int, *, contended: bool
+) -> int | None:
     """Which core to be on from now on; None for all of them.
 
     `idle` is the share of its time that each core had nothing to do, `own` what we used of one,
-    `home` the core to be on if there is room.
+    `home` the core to be on if there is room, and `contended` whether we wait for the one we have.
     """
     spare = sum(idle.values()) / len(idle)
-    if own > OWN_MAX or spare < (SPARE_ENOUGH if core is None else SPARE_MIN):
+    is_little = spare < (SPARE_ENOUGH if core is None else SPARE_MIN)
+    if own > OWN_MAX or (is_little and (core is None or contended)):
         return None
     ours = 0.0 if core is None else own  # unbound we are on all of them already
     if core != home and idle[home] - ours >= ROOM:
         return home
     if core is not None:
-        return core if idle[core] >= CROWDED else None
+        return None if contended and idle[core] < CROWDED else core
     quiet = {at: share for at, share in idle.items() if share >= QUIET}
     return max(quiet, key=lambda at: quiet[at], default=None)
+
+
+def is_contended(before: Waited | None, now: Waited | None, passed_s: float) -> bool:
+    """Whether this process waits for cores; where that is not told it may well be."""
+    if before is None or now is None:
+        return True
+    waited_s, ran_s = now.waited - before.waited, now.ran - before.ran
+    return waited_s > CONTENDED * ran_s and waited_s > CONTENDED_MIN * passed_s
 
 
 def blocks_written() -> int:

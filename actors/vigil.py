@@ -26,10 +26,13 @@ class Vigil:
         self,
         clock: Callable[[], float] = time.monotonic,
         give_way: Callable[[], None] = os.sched_yield,
+        spent: Callable[[], float] = time.thread_time,
     ) -> None:
         """`give_way` lets others have the core: what is to come may be on its way through them."""
+        self.awake_s = 0.0  # so much of a core it took; read by whoever looks at the cores
         self._clock = clock
         self._give_way = give_way
+        self._spent = spent
         self._skip = 0  # so many times are left out
         self._skip_next = 1
 
@@ -38,11 +41,12 @@ class Vigil:
         if self._skip:
             self._skip -= 1
             return []
-        until = self._clock() + MOMENT_S
+        until, began_s = self._clock() + MOMENT_S, self._spent()
         found: list[Any] = []
         while not found and self._clock() < until:
             self._give_way()
             found = look()
+        self.awake_s += self._spent() - began_s
         self._learn(was_worth_it=bool(found) and self._clock() < until)
         return found
 

@@ -5,6 +5,9 @@ import pytest
 from actors.vigil import ANSWERS_MAX, MOMENT_S, Vigil
 
 WORD = ["a word"]
+LOOK_S = MOMENT_S / 100
+"""What a look takes of the core."""
+
 GONE = 2 * MOMENT_S
 """How long somebody else has the core."""
 
@@ -17,7 +20,8 @@ class Outlook:
         self.word_at = float("inf")
         self.others_s = MOMENT_S / 10
         self.looks = 0
-        self.vigil = Vigil(lambda: self.now, self._give_way)
+        self.spent_s = 0.0
+        self.vigil = Vigil(lambda: self.now, self._give_way, lambda: self.spent_s)
 
     def keep(self) -> list[str]:
         """What comes of it."""
@@ -37,6 +41,7 @@ class Outlook:
 
     def _look(self) -> list[str]:
         self.looks += 1
+        self.spent_s += LOOK_S
         return WORD if self.now >= self.word_at else []
 
 
@@ -85,3 +90,10 @@ def test_a_word_that_others_kept_waiting_was_not_worth_it():
     outlook.word_at, outlook.others_s = 0.0, GONE
     assert outlook.keep() == WORD, "it is taken all the same"
     assert outlook.keep() == [], "and the next one slept for"
+
+
+def test_what_it_took_of_the_core_is_counted():
+    """And what others had of it meanwhile is not."""
+    outlook = Outlook()
+    outlook.tries(10)
+    assert outlook.vigil.awake_s == pytest.approx(outlook.looks * LOOK_S)
