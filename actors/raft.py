@@ -33,8 +33,6 @@ SLEEP_MS_MAX = 250
 class RaftActor:
     """One group's driver between its node's sockets."""
 
-    expects_more = False
-
     def __init__(
         self,
         context: Context,
@@ -53,6 +51,7 @@ class RaftActor:
         self._server = local_router(context, INPROC_KVSERVER)
         self._writer = local_dealer(context, INPROC_LOGWRITER, b"raft")
         self._lost: set[int] = set()
+        self.expects_more = False
         self._to_server: list[ToServer] = []  # until its first word, it cannot be spoken to
         self._has_server = False
 
@@ -77,8 +76,10 @@ class RaftActor:
             self._on_written(written)
             self._send_to_peers(self._driver.take_promised())
             os.sched_yield()  # else libzmq's thread, on our core, sends it when we sleep
-        raft = self._driver.raft
-        last_index = raft.log.last_index if raft.role is Role.LEADER else 0
+        raft, log = self._driver.raft, self._driver.raft.log
+        last_index = log.last_index if raft.role is Role.LEADER else 0
+        # A leader that holds all of it itself waits for followers only: mostly not for long.
+        self.expects_more = raft.commit_index < last_index == log.stable_index
         self._counters.on_end(time.monotonic_ns(), last_index, raft.handed_index)
 
     def on_flood(self, at: Socket) -> None:

@@ -1,8 +1,8 @@
-"""How an actor looks out for the next word for a moment before it sleeps.
+"""How an actor that expects a word looks out for it for a moment before it sleeps.
 
 Whoever was just answered mostly asks again at once. A virtual core that has nothing to do sleeps as
-well, and is awake again 40 us after it is told to be (docs/decisions/0016-a-moment-awake.md). So a
-KVServer that owes nobody anything stays awake for a moment, as long as that is mostly worth it.
+well, is awake again 40 us after it is told to be, and its caches are cold then. So who expects a
+word stays awake for a moment, as long as that is mostly worth it (docs/decisions/0016).
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import Any
 MOMENT_S = 0.000_25
 """So long; a lone client takes half of it to hear an answer and to ask again."""
 
-ANSWERS_MAX = 64
-"""After so many answers it is tried again, however often nothing came."""
+SKIPPED_MAX = 64
+"""After so many times it is tried again, however often nothing came."""
 
 Look = Callable[[], list[Any]]
 
@@ -55,4 +55,4 @@ class Vigil:
         if was_worth_it:
             self._skip_next = 1
         else:
-            self._skip, self._skip_next = self._skip_next, min(2 * self._skip_next, ANSWERS_MAX)
+            self._skip, self._skip_next = self._skip_next, min(2 * self._skip_next, SKIPPED_MAX)

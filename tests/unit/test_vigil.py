@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.vigil import ANSWERS_MAX, MOMENT_S, Vigil
+from actors.vigil import SKIPPED_MAX, MOMENT_S, Vigil
 
 WORD = ["a word"]
 LOOK_S = MOMENT_S / 100
@@ -72,7 +72,7 @@ def test_where_nothing_comes_it_is_tried_less_and_less():
     outlook = Outlook()
     assert outlook.tries(11) == 4  # the 1st, 3rd, 6th and 11th: 1, 2 and 4 are left out
     outlook.tries(1_000)
-    assert outlook.tries(10 * (ANSWERS_MAX + 1)) == 10
+    assert outlook.tries(10 * (SKIPPED_MAX + 1)) == 10
 
 
 def test_once_it_is_worth_it_again_it_is_kept_each_time():
@@ -80,7 +80,7 @@ def test_once_it_is_worth_it_again_it_is_kept_each_time():
     outlook = Outlook()
     outlook.tries(1_000)
     outlook.word_at = 0.0
-    outlook.tries(ANSWERS_MAX + 1)
+    outlook.tries(SKIPPED_MAX + 1)
     assert outlook.tries(10) == 10
 
 
