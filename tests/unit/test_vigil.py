@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.vigil import SKIPPED_MAX, MOMENT_S, Vigil
+from actors.vigil import MOMENT_S, SKIPPED_MAX, Vigil
 
 WORD = ["a word"]
 LOOK_S = MOMENT_S / 100
