@@ -59,10 +59,11 @@ PARKED_MAX = 4_096
 """Clerks that asked while nobody led and hear of the next leader at once; others ask again."""
 
 UNTOLD_BYTES_MAX = 1_048_576
-"""When so much is applied, Raft hears of it at once; less goes with the next word to it."""
+"""When so much is applied, Raft hears of it at once."""
 
 UNTOLD_MS_MAX = 10
-"""Or so long after the last time: a word for each entry would wake another thread each time."""
+"""Or so long after the last time: with each entry it would be a part of each turn, and Raft wants
+it for bounds of megabytes."""
 
 PARKED_MS_MAX = 1_000
 """For no longer than this: then they are told that nobody is known."""
@@ -290,8 +291,7 @@ class Server:
 
     def _tell_applied(self) -> None:
         index, size = self._untold
-        is_due = size >= UNTOLD_BYTES_MAX or self._now_ms - self._told_ms >= UNTOLD_MS_MAX
-        if is_due or self._outgoing.to_raft:
+        if size >= UNTOLD_BYTES_MAX or self._now_ms - self._told_ms >= UNTOLD_MS_MAX:
             self._outgoing.to_raft.append(Applied(index))
             self._untold = Untold(0, 0)
             self._told_ms = self._now_ms

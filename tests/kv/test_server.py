@@ -59,8 +59,8 @@ def applied_told(node):
     return [message.applied_index for message in to_raft if isinstance(message, Applied)]
 
 
-def test_raft_hears_of_what_is_applied_with_the_next_word_or_soon(node):
-    """A word of its own would wake Raft's thread once more for every write."""
+def test_raft_hears_now_and_then_of_what_is_applied(node):
+    """A word with every write would be a part of every turn."""
     entry = Entry(3, COMMAND, encode_batch(Batch(0, ())))
     node.server.on_local(Committed(1, (entry,)))
     assert applied_told(node) == []
@@ -69,6 +69,8 @@ def test_raft_hears_of_what_is_applied_with_the_next_word_or_soon(node):
 
     node.server.on_local(Committed(2, (entry,)))
     node.server.on_frame(b"clerk", encode(get(1, b"k")))
+    assert applied_told(node) == []
+    node.now_ms += UNTOLD_MS_MAX
     assert applied_told(node) == [2]
     assert applied_told(node) == []
 
