@@ -34,7 +34,8 @@ QUIET = 0.45
 """A core with so much time to spare is one to go to."""
 
 ROOM = 0.12
-"""A node goes home when so much of that core would be left."""
+"""A node goes home when so much of that core would be left, counting half of what it uses itself:
+what keeps a core busy may be the looks of others, who give way to it."""
 
 OWN_MAX = 0.75
 """A node that uses more of a core than this needs another one beside it."""
@@ -121,7 +122,7 @@ def choose(
     is_little = spare < (SPARE_ENOUGH if core is None else SPARE_MIN)
     if own > OWN_MAX or (is_little and (core is None or contended)):
         return None
-    ours = 0.0 if core is None else own  # unbound we are on all of them already
+    ours = 0.0 if core is None else own / 2  # unbound we are on all of them already
     if core != home and idle[home] - ours >= ROOM:
         return home
     if core is not None:

@@ -43,11 +43,11 @@ def _the_tests_go_on_as_they_are(monkeypatch):
 
 
 def test_a_node_goes_home_if_there_is_room_else_where_most_time_is():
-    """It would be there with all it does; unbound a part of that is there already."""
+    """It would be there with what it does, half of it counted; unbound a part is there already."""
     assert choose(None, {0: ROOM, 1: 0.9, 2: 1.0}, own=0.5, home=0, contended=True) == 0
     assert choose(None, {0: ROOM - 0.01, 1: 0.9, 2: 1.0}, own=0.0, home=0, contended=True) == 2
-    assert choose(2, {0: ROOM + 0.5, 1: 1.0, 2: 0.9}, own=0.5, home=0, contended=True) == 0
-    assert choose(2, {0: ROOM + 0.49, 1: 1.0, 2: 0.9}, own=0.5, home=0, contended=True) == 2
+    assert choose(2, {0: ROOM + 0.25, 1: 1.0, 2: 0.9}, own=0.5, home=0, contended=True) == 0
+    assert choose(2, {0: ROOM + 0.24, 1: 1.0, 2: 0.9}, own=0.5, home=0, contended=True) == 2
 
 
 def test_a_core_is_kept_while_it_has_time():
