@@ -1,4 +1,4 @@
-"""The loop that every actor runs: poll, take all that waits, tick, step the brain, flush.
+"""The loop that every actor runs: poll, take what waits, tick, step the brain, flush.
 
 Batching falls out of it: the busier a node is, the more each turn does. Nothing waits for a batch
 to fill, and nothing sleeps while something waits.
@@ -25,7 +25,7 @@ MESSAGE_BYTES = 8_192
 """What a message counts beside its last frame, so that the bound holds back many small ones too."""
 
 WAITED_S = 0.000_03
-"""Who waited for so long was woken by a message that came just now, and mostly is the only one."""
+"""Who waited for so long was mostly woken by a message that came just now, and is the only one."""
 
 _AT_ONCE, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 _READABLE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)
@@ -100,9 +100,7 @@ class Actor:
         tick_due = time.monotonic() + self._tick_s
         while not (self._stopping and brain.is_done()):
             asked_at = time.monotonic()
-            until_tick_ms = max(0, int((tick_due - asked_at) * 1000) + 1)
-            ready = self.vigil.keep(partial(zmq_poll, waiting, 0)) if brain.expects_more else []
-            ready = ready or zmq_poll(waiting, brain.wait_ms(until_tick_ms))
+            ready = self._wait(brain, waiting, tick_due, asked_at)
             is_first = time.monotonic() - asked_at > WAITED_S
             taken, flooded = [], []
             for at, _ in ready:
@@ -124,6 +122,19 @@ class Actor:
                 for at in flooded:
                     brain.on_flood(at)
                 handlers, routers, waiting = listen(brain)
+
+    def _wait(
+        self, brain: Brain, waiting: list[tuple[Any, int]], tick_due: float, now: float
+    ) -> list[tuple[Any, int]]:
+        """Where something waits, or nothing at a tick; who expects a word looks out before."""
+        ready: list[tuple[Any, int]] = []
+        if brain.expects_more:
+            ready = self.vigil.keep(partial(zmq_poll, waiting, 0))
+            now = time.monotonic()  # others may have had the core for long
+        if not ready:
+            until_tick_ms = max(0, int((tick_due - now) * 1000) + 1)
+            ready = zmq_poll(waiting, brain.wait_ms(until_tick_ms))
+        return ready
 
 
 def listen(brain: Brain) -> tuple[dict[Any, Handle], set[Any], list[tuple[Any, int]]]:

@@ -135,23 +135,22 @@ class Lines:
         Nothing is looked at before: a look at the events is a system call, and mostly one came.
         """
         for _ in range(DRAIN_MAX):
-            is_taken = self._take(line, now)
+            self._take(line, now)
             events = line.events()
-            if not (is_taken and events & READABLE):
+            if not events & READABLE:
                 return events
         self._behind.append(line.descriptor)
         return line.events()
 
-    def _take(self, line: Line, now: float) -> bool:
-        """Whether there was something."""
+    def _take(self, line: Line, now: float) -> None:
+        """One frame, if there is one."""
         try:
             frame = receive_frame(line.socket, AT_ONCE)
             self.router.on_reply(line.endpoint, decode_reply(frame), now)
         except zmq.Again:
-            return False
+            pass
         except CodecError:
             self.bad_replies += 1
-        return True
 
     def _send(self, endpoint: str, frame: bytes) -> None:
         try:

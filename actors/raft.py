@@ -76,10 +76,9 @@ class RaftActor:
             self._on_written(written)
             self._send_to_peers(self._driver.take_promised())
             os.sched_yield()  # else libzmq's thread, on our core, sends it when we sleep
-        raft, log = self._driver.raft, self._driver.raft.log
-        last_index = log.last_index if raft.role is Role.LEADER else 0
-        # A leader that holds all of it itself waits for followers only: mostly not for long.
-        self.expects_more = raft.commit_index < last_index == log.stable_index
+        raft = self._driver.raft
+        last_index = raft.log.last_index if raft.role is Role.LEADER else 0
+        self.expects_more = self._driver.awaits_followers
         self._counters.on_end(time.monotonic_ns(), last_index, raft.handed_index)
 
     def on_flood(self, at: Socket) -> None:

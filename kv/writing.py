@@ -54,6 +54,8 @@ class Writing:
             return ()
         if not self.queue.on_way and now - self._session_used_at > SESSION_FRESH_S:
             self._restart(0)
+            if not self.queue.live:
+                return ()  # what waited may have been executed long ago, and ended with its session
         if self.queue.session:
             self._session_used_at = now
             return self.queue.frames(endpoint, self.pace.window)

@@ -91,6 +91,12 @@ class Driver:
         ticks_max = self._hold_ticks_max(is_awaited=self._is_awaited())
         return max(0, min(idle, ticks_max - self._held_ticks - 1))
 
+    @property
+    def awaits_followers(self) -> bool:
+        """Whether a leader has written all that it waits to commit: mostly not for long."""
+        raft, log = self.raft, self.raft.log
+        return raft.role is LEADER and raft.commit_index < log.last_index == log.stable_index
+
     def take_promised(self) -> list[Message]:
         """A follower's words that a write held back; what else this turn leads to can wait."""
         if self.raft.role is LEADER:

@@ -19,15 +19,17 @@ def ready(raft: Raft) -> Ready:
         reads.forward(raft)
     write = _next_write(raft)
     soft_state = (raft.role, raft.leader_id, raft.current_term)
-    # A follower's disk comes first: its leader waits for that, and for what is applied nobody.
-    is_next = raft.handed_index < raft.commit_index and (write is None or raft.role is LEADER)
+    # A follower's disk comes first, once: its leader waits for that, and here mostly nobody.
+    has_news = raft.handed_index < raft.commit_index
+    is_follower = raft.role is not LEADER
+    raft.news_waited = has_news and is_follower and write is not None and not raft.news_waited
     duties = Ready(
         _tell(raft, soft_state) if soft_state != raft.soft_state_told else None,
         tuple(raft.outbox),
         write,
         tuple(raft.received),
         tuple(wanted),
-        _next_committed(raft) if is_next else None,
+        _next_committed(raft) if has_news and not raft.news_waited else None,
         tuple(raft.reads_good),
     )
     raft.outbox.clear()

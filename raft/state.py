@@ -277,6 +277,7 @@ class Raft:
     received: list[InstallSnapshot] = field(default_factory=list)
     reads_good: list[ReadState] = field(default_factory=list)
     soft_state_told: SoftState | None = None
+    news_waited: bool = False  # committed entries were not handed out last time: a write was
     checked: tuple[int, ...] = ()  # the marks that must never fall (raft/invariants.py)
 
     @property

@@ -401,6 +401,21 @@ def test_a_restarted_node_answers_nothing_older_than_what_it_knew():
     ]
 
 
+def test_what_it_owes_is_known(node):
+    """Who owes nothing looks out for the next word (decision 0016)."""
+    assert node.server.owes_nothing
+    node.server.on_frame(b"clerk", encode(OpenSession(1)))
+    assert not node.server.owes_nothing
+    node.turn()
+    node.place()
+    assert not node.server.owes_nothing
+    node.commit()
+    assert node.server.owes_nothing
+
+    node.server.on_frame(b"reader", encode(get(1, b"k")))
+    assert not node.server.owes_nothing
+
+
 def test_stale_reads_that_waited_are_answered_once_it_caught_up():
     """From the state that it has then."""
     node = Node(committed=1)

@@ -96,6 +96,26 @@ def test_a_turn_takes_no_more_than_its_bound(monkeypatch):
     assert said == [b"word", b"word", "flush", "flood", b"word", "flush"]
 
 
+def test_who_looked_out_for_long_does_not_tick_later_for_it(monkeypatch):
+    """Others had the core meanwhile; a beat must not wait for another tick."""
+    clock, waits = SimpleNamespace(now_s=0.0), []
+
+    def look_out(_):
+        clock.now_s = 2 * TICK_S
+        return []
+
+    monkeypatch.setattr(actor, "time", SimpleNamespace(monotonic=lambda: clock.now_s))
+    monkeypatch.setattr(actor, "zmq_poll", lambda _, wait_ms: waits.append(wait_ms))
+    brain = Listener(zmq.Socket.__new__(zmq.Socket), 0)
+    listening = Actor("listener", lambda: brain, TICK_S, lambda _: None)
+    monkeypatch.setattr(listening, "vigil", SimpleNamespace(keep=look_out))
+
+    for brain.expects_more in (False, True):
+        listening._wait(brain, [], tick_due=TICK_S, now=0.0)
+
+    assert waits == [11, 0]
+
+
 def turns_of(*words: bytes):
     """What a brain is told when these words wait for it, up to the turn of the last one."""
     with zmq.Context() as context, context.socket(zmq.PAIR) as ours, context.socket(zmq.PAIR) as at:

@@ -103,6 +103,21 @@ def test_a_proposal_is_placed_written_and_then_committed(leader):
     assert Committed(2, (Entry(1, COMMAND, b"batch"),)) in said.to_server
 
 
+def test_a_leader_waits_for_followers_only_once_it_has_written_itself(leader, follower):
+    """Then their answer is near, and its thread stays awake for it (decision 0016)."""
+    group = leader.raft
+    group.memberships[-1] = (0, Membership((1, 2)))
+    leader.on_local(Propose(7, b"batch"))
+    (write,) = leader.turn().to_writer
+    assert not leader.awaits_followers
+
+    leader.on_local(Written(write.number))
+    assert leader.awaits_followers and not follower.awaits_followers
+
+    group.commit_index = group.log.last_index
+    assert not leader.awaits_followers
+
+
 def test_a_proposal_that_is_not_taken_up_says_why(follower):
     """C1: it is not in the log."""
     follower.on_local(Propose(7, b"batch"))

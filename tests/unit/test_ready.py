@@ -162,6 +162,22 @@ def test_only_what_is_durable_here_is_applied():
     assert (follower.raft.last_applied, follower.state) == (1, b"1")
 
 
+def test_a_followers_write_comes_before_what_it_applies_but_once():
+    """Its leader waits for the write; but not each turn may have one that comes first."""
+    raft = Server(1, term=1).raft
+    write, behind = None, []
+
+    for index in range(6):
+        core.step(raft, AppendEntries(0, 2, 1, 1, index, min(index, 1), index, commands(1)))
+        if write is not None:
+            core.persisted(raft, write)
+        write = core.ready(raft).write
+        assert write is not None
+        behind.append(raft.commit_index - raft.handed_index)
+
+    assert behind == [0, 1, 0, 1, 0, 1]
+
+
 def test_entries_to_apply_are_bounded_but_never_none():
     """O3: a slow state machine is not flooded; a single large entry goes all the same."""
     bound = 2 * (1 + ENTRY_OVERHEAD_BYTES)
