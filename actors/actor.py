@@ -25,7 +25,7 @@ MESSAGE_BYTES = 8_192
 """What a message counts beside its last frame, so that the bound holds back many small ones too."""
 
 WAITED_S = 0.000_03
-"""Who waited for so long was mostly woken by a message that came just now, and is the only one."""
+"""Who waited for so long, on a quiet node, was woken by a message that is mostly the only one."""
 
 _AT_ONCE, _MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
 _READABLE, _EVENTS = int(zmq.POLLIN), int(zmq.EVENTS)
@@ -72,6 +72,7 @@ class Actor:
         self._on_end = on_end
         self._stopping = False
         self.vigil = Vigil()
+        self.is_quiet = False  # told by whoever looks at the cores: this node has little to do
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -101,10 +102,10 @@ class Actor:
         while not (self._stopping and brain.is_done()):
             asked_at = time.monotonic()
             ready = self._wait(brain, waiting, tick_due, asked_at)
-            is_first = time.monotonic() - asked_at > WAITED_S
+            is_alone = self.is_quiet and time.monotonic() - asked_at > WAITED_S
             taken, flooded = [], []
             for at, _ in ready:
-                messages, is_all = drain(at, has_address=at in routers, is_alone=is_first)
+                messages, is_all = drain(at, has_address=at in routers, is_alone=is_alone)
                 taken.append((handlers[at], messages))
                 if not is_all:
                     flooded.append(at)
@@ -126,9 +127,12 @@ class Actor:
     def _wait(
         self, brain: Brain, waiting: list[tuple[Any, int]], tick_due: float, now: float
     ) -> list[tuple[Any, int]]:
-        """Where something waits, or nothing at a tick; who expects a word looks out before."""
+        """Where something waits, or nothing at a tick; who expects a word looks out before.
+
+        On a quiet node only: a busy one has others for the core and for the interpreter.
+        """
         ready: list[tuple[Any, int]] = []
-        if brain.expects_more:
+        if self.is_quiet and brain.expects_more:
             ready = self.vigil.keep(partial(zmq_poll, waiting, 0))
             now = time.monotonic()  # others may have had the core for long
         if not ready:

@@ -113,6 +113,8 @@ class Node:
             except queue.Empty:
                 assert seat is not None
                 seat.look(sum(actor.vigil.awake_s for actor in actors))
+                for actor in actors:
+                    actor.is_quiet = seat.core is not None
 
     def _tell_start(self) -> None:
         _, base, entries, applied = self._saved

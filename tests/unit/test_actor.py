@@ -110,10 +110,10 @@ def test_who_looked_out_for_long_does_not_tick_later_for_it(monkeypatch):
     listening = Actor("listener", lambda: brain, TICK_S, lambda _: None)
     monkeypatch.setattr(listening, "vigil", SimpleNamespace(keep=look_out))
 
-    for brain.expects_more in (False, True):
+    for brain.expects_more, listening.is_quiet in ((False, True), (True, False), (True, True)):
         listening._wait(brain, [], tick_due=TICK_S, now=0.0)
 
-    assert waits == [11, 0]
+    assert waits == [11, 11, 0]
 
 
 def turns_of(*words: bytes):
@@ -129,6 +129,7 @@ def turns_of(*words: bytes):
             ours.send(word)
         listener = Listener(at, len(words))
         listening = Actor("listener", lambda: listener, TICK_S, lambda _: None)
+        listening.is_quiet = True
         listening.start()
         assert listening.stop(timeout_s=5), "it ends when it has heard everything"
         assert listening.failure is None and listener.ended
