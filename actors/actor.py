@@ -105,9 +105,9 @@ class Actor:
             is_alone = self.is_quiet and time.monotonic() - asked_at > WAITED_S
             taken, flooded = [], []
             for at, _ in ready:
-                messages, is_all = drain(at, has_address=at in routers, is_alone=is_alone)
+                messages, is_below = drain(at, has_address=at in routers, is_alone=is_alone)
                 taken.append((handlers[at], messages))
-                if not is_all:
+                if not is_below:
                     flooded.append(at)
             # Not before: what was sent while we stood still must not count from before that (R2).
             # Every tick that passed, also those of a pause: leases count on them.
@@ -151,7 +151,7 @@ def listen(brain: Brain) -> tuple[dict[Any, Handle], set[Any], list[tuple[Any, i
 def drain(
     socket: Socket, *, has_address: bool, is_alone: bool = False
 ) -> tuple[list[list[bytes]], bool]:
-    """All that waits there, up to a bound so that ticks go on; and whether it was all.
+    """All that waits there, up to a bound so that ticks go on; and whether it stayed below that.
 
     One that is alone is taken without a look for others: should any be there, the next turn begins
     at once. A look at EVENTS is a system call, an exception costs as much as two: one look, for
