@@ -179,9 +179,7 @@ def drain(
 def tell(socket: Socket, frames: list[bytes]) -> None:
     """Send to an actor of this node; never lost while that lives, and without it the node ends."""
     try:
-        for frame in frames[:-1]:
-            send_frame(socket, frame, _MORE)
-        send_frame(socket, frames[-1], _AT_ONCE)
+        _send_all(socket, frames)
     except zmq.ZMQError as error:
         if error.errno != zmq.EHOSTUNREACH:
             raise
@@ -190,11 +188,15 @@ def tell(socket: Socket, frames: list[bytes]) -> None:
 def send(socket: Socket, frames: list[bytes]) -> bool:
     """Send or lose: a full queue or an absent peer is loss, and whoever needs it asks again."""
     try:
-        for frame in frames[:-1]:
-            send_frame(socket, frame, _MORE)
-        send_frame(socket, frames[-1], _AT_ONCE)
+        _send_all(socket, frames)
     except zmq.ZMQError as error:
         if error.errno in (zmq.EAGAIN, zmq.EHOSTUNREACH):
             return False
         raise
     return True
+
+
+def _send_all(socket: Socket, frames: list[bytes]) -> None:
+    for frame in frames[:-1]:
+        send_frame(socket, frame, _MORE)
+    send_frame(socket, frames[-1], _AT_ONCE)

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from kv.outcomes import WRITTEN, Failed, Settled, Why
+from kv.outcomes import WRITTEN, Failed, Settled, Unknown, Why
 from kv.readcalls import ReadCall
 from kv.routing import Router
 from messages.client import (
@@ -405,6 +405,21 @@ def test_an_old_session_is_not_used_again():
     talk.now += 1_900
     talk.put("later")
     assert talk.asks_whom() == [(leader, OpenSession)]
+
+
+def test_a_write_that_outlived_its_session_is_unknown_and_nobody_asks_for_another():
+    """It may have been executed, and with the session nobody knows any more."""
+    talk = Talk()
+    leader = talk.open()
+    talk.put("old", timeout_s=9_000)
+    talk.asks()
+    talk.now += 1_900
+    talk.router.on_unreachable(leader, talk.now)
+
+    assert OpenSession not in {kind for _, kind in talk.asks_whom(1.0)}
+    talk.asks()
+    (outcome,) = [found for token, found in talk.settled if token == "old"]
+    assert isinstance(outcome, Unknown)
 
 
 def test_an_old_session_is_not_used_while_a_read_is_on_its_way():
