@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from kv.worth import Worth
+
 MOMENT_S = 0.000_25
 """So long; a lone client takes half of it to hear an answer and to ask again."""
-
-SKIPPED_MAX = 64
-"""After so many times it is tried again, however often nothing came."""
 
 Look = Callable[[], list[Any]]
 
@@ -33,13 +32,11 @@ class Vigil:
         self._clock = clock
         self._give_way = give_way
         self._spent = spent
-        self._skip = 0  # so many times are left out
-        self._skip_next = 1
+        self._worth = Worth()
 
     def keep(self, look: Look) -> list[Any]:
         """What `look` finds within a moment; nothing, if it finds nothing or is not worth it."""
-        if self._skip:
-            self._skip -= 1
+        if not self._worth.is_tried():
             return []
         until, began_s = self._clock() + MOMENT_S, self._spent()
         found: list[Any] = []
@@ -47,12 +44,6 @@ class Vigil:
             self._give_way()
             found = look()
         self.awake_s += self._spent() - began_s
-        self._learn(was_worth_it=bool(found) and self._clock() < until)
+        # In vain, too, where somebody else had the core for longer.
+        self._worth.learn(was_worth_it=bool(found) and self._clock() < until)
         return found
-
-    def _learn(self, *, was_worth_it: bool) -> None:
-        """Nothing came, or somebody else had the core for longer: less often for a while."""
-        if was_worth_it:
-            self._skip_next = 1
-        else:
-            self._skip, self._skip_next = self._skip_next, min(2 * self._skip_next, SKIPPED_MAX)

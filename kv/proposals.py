@@ -8,6 +8,7 @@ placed     at an index; answered when that index is committed with our term
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from kv.company import Company
 from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX
 
 WAVE_MS_MAX = 50
@@ -15,12 +16,6 @@ WAVE_MS_MAX = 50
 
 What threads, sockets and disks do for a wave is shared by all in it: from 64 clients half as many
 writes again. But a distant majority or a slow disk must not hold up what is new.
-"""
-
-HOLD_MS_MAX = 2
-"""Who was just answered asks again at once: so long a wave waits for half as many as that.
-
-It makes waves of those who ask without a pause a tenth larger, and holds up a lone one never.
 """
 
 WAVE_BYTES_MAX = 4 * 1024 * 1024
@@ -62,20 +57,20 @@ class Proposals:
         self.bytes_waiting = 0
         self._frames_of: dict[bytes, int] = {}
         self.is_holding = False  # a wave waits for those who were just answered
+        self._company = Company()
+        self._answered: set[bytes] = set()  # of the waves that are settled by now
         self._left_ms = 0  # when the last wave left
-        self._left_frames = 0
-        self._settled_ms = 0  # when it was settled
-        self._is_settled = True
 
     def may_leave(self, now_ms: int) -> bool:
-        """Whether the next wave may leave: the last one is settled, or it takes too long."""
+        """Whether the next wave may leave: the last is settled and its company here, or late."""
         self.is_holding = False
         if self._unplaced or self._placed:
             return now_ms - self._left_ms >= WAVE_MS_MAX
-        if not self._is_settled:
-            self._is_settled, self._settled_ms = True, now_ms
-        few = 0 < 2 * len(self._gathered) < self._left_frames
-        self.is_holding = few and now_ms - self._settled_ms < HOLD_MS_MAX
+        if self._answered:
+            self._company.begin(self._answered, self._frames_of, now_ms)
+            self._answered = set()
+        if self._gathered:
+            self.is_holding = self._company.is_awaited(self.bytes_waiting, now_ms)
         return not self.is_holding
 
     @property
@@ -96,13 +91,13 @@ class Proposals:
         self.bytes_waiting += waiting.size
         self._frames_of[waiting.client] = self._frames_of.get(waiting.client, 0) + 1
         self._gathered.append((waiting, frame))
+        self._company.on_frame(waiting.client)
 
     def batches(self, now_ms: int) -> Iterator[Gathered]:
         """The next wave, in as few batches as their bounds allow."""
         wave = self._next_wave()
         if wave:
-            self._left_ms, self._left_frames = now_ms, len(wave)
-            self._is_settled = False
+            self._left_ms = now_ms
         batch: Gathered = []
         size = 0
         for waiting, frame in wave:
@@ -133,6 +128,7 @@ class Proposals:
         placed = self._placed.pop(index, None)
         if placed is None:
             return (), True
+        self._answered.update([waiting.client for waiting in placed.frames])
         return self._settled(placed.frames), placed.term == term
 
     def drop_gathered(self) -> tuple[Waiting, ...]:

@@ -1,8 +1,9 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
 from kv.about import Limits
+from kv.company import SILENCE_MS
 from kv.longanswers import ANSWER_BYTES_MAX, UNSENT_BYTES_MAX_OF_ALL, bytes_of
-from kv.proposals import HOLD_MS_MAX, WAVE_BYTES_MAX, WAVE_MS_MAX, Proposals, Waiting
+from kv.proposals import WAVE_BYTES_MAX, WAVE_MS_MAX, Proposals, Waiting
 from kv.server import PARKED_MAX, PARKED_MS_MAX, UNTOLD_BYTES_MAX, UNTOLD_MS_MAX
 from messages.batch import BATCH_BYTES_MAX, FRAMES_MAX, Batch, decode_batch, encode_batch
 from messages.client import (
@@ -130,28 +131,52 @@ def four_answered(node):
     return sessions
 
 
-def test_a_wave_waits_a_moment_for_half_of_who_was_answered(node):
+def test_a_wave_waits_a_moment_for_who_was_answered(node):
     """They ask again at once; to leave with the first of them would make a wave for it alone."""
     sessions = four_answered(node)
-    node.says(b"0", put(sessions[0], 2))
+    node.says(b"\0", put(sessions[0], 2))
+    node.says(b"\1", put(sessions[1], 2))
+    node.says(b"\2", put(sessions[2], 2))
     assert (frames_proposed(node), node.server.is_holding) == ([], True)
-    node.says(b"1", put(sessions[1], 2))
-    assert (frames_proposed(node), node.server.is_holding) == ([2], False)
-
-    node.place()
-    node.commit()
-    node.says(b"0", put(sessions[0], 3))
-    assert frames_proposed(node) == [1]
+    node.says(b"\3", put(sessions[3], 2))
+    assert (frames_proposed(node), node.server.is_holding) == ([4], False)
 
 
 def test_a_wave_does_not_wait_long_for_more(node):
     """Who was answered may have nothing more to ask."""
     sessions = four_answered(node)
-    node.says(b"0", put(sessions[0], 2))
-    node.now_ms += HOLD_MS_MAX
+    node.says(b"\0", put(sessions[0], 2))
+    node.now_ms += SILENCE_MS + 1
     node.turn()
 
     assert (frames_proposed(node), node.server.is_holding) == ([1], False)
+
+
+def test_two_clerks_that_ask_without_a_pause_share_their_waves(node):
+    """The one that asked while the other's wave was on its way waits for that other one."""
+    one, other = node.session(b"one"), node.session(b"other")
+    node.says(b"one", put(one, 1))
+    node.says(b"other", put(other, 1))
+    node.place()
+    node.commit()
+    assert (frames_proposed(node), node.server.is_holding) == ([], True)
+
+    node.says(b"one", put(one, 2))
+    assert frames_proposed(node) == [2]
+
+
+def test_no_wave_waits_for_who_was_refused(node):
+    """Who no longer leads has answered nobody."""
+    sessions = [node.session(bytes([at])) for at in range(4)]
+    for number, session in enumerate(sessions):
+        node.server.on_frame(bytes([number]), encode(put(session, 1)))
+    node.turn()
+    node.place()
+    node.server.on_local(FOLLOWER)
+    node.server.on_local(LEADER)
+    node.turn()
+    node.says(b"\0", put(sessions[0], 2))
+    assert not node.server.is_holding
 
 
 def test_a_wave_is_no_longer_than_its_bound():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from actors.vigil import MOMENT_S, SKIPPED_MAX, Vigil
+from actors.vigil import MOMENT_S, Vigil
+from kv.worth import SKIPPED_MAX
 
 WORD = ["a word"]
 LOOK_S = MOMENT_S / 100
