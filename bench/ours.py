@@ -11,6 +11,10 @@ from bench.systems import Command, Load, System, until, words_of
 
 HERE = Path(__file__).parent.parent
 
+PROCESS_CLIENTS = 32
+"""A process of clients for so many, up to one a core: a process in Python runs on one core at a
+time, and etcd's load in Go on all."""
+
 
 class Kvorum(System):
     """Nodes as its launcher starts them, in their default configuration."""
@@ -38,7 +42,9 @@ class Kvorum(System):
     def load_command(self, load: Load, *, is_failing: bool = False) -> Command:  # noqa: ARG002
         """The public clerk finds the leader by itself."""
         endpoints = (node.client for node in self.nodes)
-        return [sys.executable, "-m", "bench.load", *load.arguments(endpoints)]
+        processes = max(1, min(load.clients // PROCESS_CLIENTS, load.conns, os.cpu_count() or 1))
+        command = [sys.executable, "-m", "bench.load", "--processes", str(processes)]
+        return [*command, *load.arguments(endpoints)]
 
     def leader(self) -> str:
         """Whom the nodes name."""

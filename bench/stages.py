@@ -6,7 +6,7 @@ from typing import NamedTuple
 STAGES = {
     "clerk": "CPU of the clients' process",
     "decode": "its frame, and what else came in that turn, is read",
-    "wave before": "it waits until what was proposed before it is settled",
+    "wave before": "it waits until what came before is settled, and who was in that is back",
     "propose": "from the KVServer to Raft, and the commit's way back",
     "log write": "the leader's own: to the LogWriter, synced, and back",
     "replicate": "what a majority takes longer than that",

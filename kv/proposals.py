@@ -62,7 +62,7 @@ class Proposals:
         self._left_ms = 0  # when the last wave left
 
     def may_leave(self, now_ms: int) -> bool:
-        """Whether the next wave may leave: the last is settled and its company here, or late."""
+        """Whether the next wave may leave: the last is settled or takes too long, nobody is due."""
         self.is_holding = False
         if self._unplaced or self._placed:
             return now_ms - self._left_ms >= WAVE_MS_MAX
@@ -70,8 +70,12 @@ class Proposals:
             self._company.begin(self._answered, self._frames_of, now_ms)
             self._answered = set()
         if self._gathered:
-            self.is_holding = self._company.is_awaited(self.bytes_waiting, now_ms)
+            self.is_holding = self._company.keeps_waiting(self.bytes_waiting, now_ms)
         return not self.is_holding
+
+    def heard(self, client: bytes) -> None:
+        """That client asks for something, be it no write: no wave waits for it any more."""
+        self._company.on_frame(client)
 
     @property
     def gathered(self) -> int:
@@ -87,17 +91,17 @@ class Proposals:
         return fits and self._frames_of.get(client, 0) < self._client_frames_max
 
     def gather(self, waiting: Waiting, frame: bytes) -> None:
-        """Let it in; it leaves with the end of this turn."""
+        """Let it in; it leaves with the next wave."""
         self.bytes_waiting += waiting.size
         self._frames_of[waiting.client] = self._frames_of.get(waiting.client, 0) + 1
         self._gathered.append((waiting, frame))
-        self._company.on_frame(waiting.client)
 
     def batches(self, now_ms: int) -> Iterator[Gathered]:
         """The next wave, in as few batches as their bounds allow."""
         wave = self._next_wave()
         if wave:
             self._left_ms = now_ms
+            self._answered.clear()  # they had the chance to be in it
         batch: Gathered = []
         size = 0
         for waiting, frame in wave:
@@ -128,12 +132,15 @@ class Proposals:
         placed = self._placed.pop(index, None)
         if placed is None:
             return (), True
-        self._answered.update([waiting.client for waiting in placed.frames])
-        return self._settled(placed.frames), placed.term == term
+        is_ours = placed.term == term
+        if is_ours:
+            self._answered.update([waiting.client for waiting in placed.frames])
+        return self._settled(placed.frames), is_ours
 
     def drop_gathered(self) -> tuple[Waiting, ...]:
         """Leadership is lost, and these were never proposed: whom to tell."""
         gathered, self._gathered = self._gathered, []
+        self._company = Company()
         return self._settled(tuple(waiting for waiting, _ in gathered))
 
     def abandon(self) -> tuple[Waiting, ...]:

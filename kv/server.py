@@ -154,6 +154,7 @@ class Server:
             self.bad_frames += 1
             self._refuse(client, 0, 0, Reason.BAD_REQUEST)
             return
+        self._proposals.heard(client)
         if isinstance(request, Writes):
             self._on_writes(client, request, frame)
         elif isinstance(request, Reads):

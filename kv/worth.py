@@ -5,14 +5,14 @@ SKIPPED_MAX = 64
 
 
 class Worth:
-    """Of something that pays where it mostly pays, and costs where it does not."""
+    """Leaves out what was in vain: the next time, then two times, and so on up to a bound."""
 
     def __init__(self) -> None:
         self._skip = 0  # so many times are left out
         self._skip_next = 1
 
     def is_tried(self) -> bool:
-        """Whether this time; asked once for each, and learned from if it is."""
+        """Whether this time; to be asked once for each."""
         if self._skip:
             self._skip -= 1
             return False

@@ -1,7 +1,6 @@
 """kv/server.py: what is let in, who waits for what, and what is answered."""
 
 from kv.about import Limits
-from kv.company import SILENCE_MS
 from kv.longanswers import ANSWER_BYTES_MAX, UNSENT_BYTES_MAX_OF_ALL, bytes_of
 from kv.proposals import WAVE_BYTES_MAX, WAVE_MS_MAX, Proposals, Waiting
 from kv.server import PARKED_MAX, PARKED_MS_MAX, UNTOLD_BYTES_MAX, UNTOLD_MS_MAX
@@ -121,35 +120,44 @@ def test_a_wave_that_takes_long_does_not_hold_up_the_next(node):
 
 
 def four_answered(node):
-    """The sessions of four clerks whose writes were one wave, which is settled."""
+    """The sessions of four clerks whose writes were one wave, which is settled, as one before."""
     sessions = [node.session(bytes([at])) for at in range(4)]
-    for number, session in enumerate(sessions):
-        node.server.on_frame(bytes([number]), encode(put(session, 1)))
-    node.turn()
-    node.place()
-    node.commit()
+    for sequence in (1, 2):
+        for number, session in enumerate(sessions):
+            node.server.on_frame(bytes([number]), encode(put(session, sequence)))
+        node.turn()
+        node.place()
+        node.commit()
     return sessions
 
 
 def test_a_wave_waits_a_moment_for_who_was_answered(node):
     """They ask again at once; to leave with the first of them would make a wave for it alone."""
     sessions = four_answered(node)
-    node.says(b"\0", put(sessions[0], 2))
-    node.says(b"\1", put(sessions[1], 2))
-    node.says(b"\2", put(sessions[2], 2))
+    for number in range(3):
+        node.says(bytes([number]), put(sessions[number], 3))
     assert (frames_proposed(node), node.server.is_holding) == ([], True)
-    node.says(b"\3", put(sessions[3], 2))
+    node.says(b"\3", put(sessions[3], 3))
     assert (frames_proposed(node), node.server.is_holding) == ([4], False)
 
 
 def test_a_wave_does_not_wait_long_for_more(node):
     """Who was answered may have nothing more to ask."""
     sessions = four_answered(node)
-    node.says(b"\0", put(sessions[0], 2))
-    node.now_ms += SILENCE_MS + 1
+    node.says(b"\0", put(sessions[0], 3))
+    assert node.server.is_holding
+    node.now_ms += 1
     node.turn()
-
     assert (frames_proposed(node), node.server.is_holding) == ([1], False)
+
+
+def test_a_wave_does_not_wait_for_who_has_asked_for_something_else(node):
+    """A read is no write, but whoever asks for it does not write meanwhile."""
+    sessions = four_answered(node)
+    for number in range(3):
+        node.says(bytes([number]), put(sessions[number], 3))
+    node.says(b"\3", get(1, b"k"))
+    assert (frames_proposed(node), node.server.is_holding) == ([3], False)
 
 
 def test_two_clerks_that_ask_without_a_pause_share_their_waves(node):
@@ -166,16 +174,16 @@ def test_two_clerks_that_ask_without_a_pause_share_their_waves(node):
 
 
 def test_no_wave_waits_for_who_was_refused(node):
-    """Who no longer leads has answered nobody."""
-    sessions = [node.session(bytes([at])) for at in range(4)]
+    """Neither for who was told that nobody leads, nor for whose entry another one has replaced."""
+    sessions = four_answered(node)
     for number, session in enumerate(sessions):
-        node.server.on_frame(bytes([number]), encode(put(session, 1)))
+        node.server.on_frame(bytes([number]), encode(put(session, 3)))
     node.turn()
     node.place()
     node.server.on_local(FOLLOWER)
     node.server.on_local(LEADER)
     node.turn()
-    node.says(b"\0", put(sessions[0], 2))
+    node.says(b"\0", put(sessions[0], 3))
     assert not node.server.is_holding
 
 
