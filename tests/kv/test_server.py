@@ -174,7 +174,7 @@ def test_two_clerks_that_ask_without_a_pause_share_their_waves(node):
 
 
 def test_no_wave_waits_for_who_was_refused(node):
-    """Neither for who was told that nobody leads, nor for whose entry another one has replaced."""
+    """Who was told that it is not known what became of it looks for a leader first."""
     sessions = four_answered(node)
     for number, session in enumerate(sessions):
         node.server.on_frame(bytes([number]), encode(put(session, 3)))
@@ -254,6 +254,33 @@ def test_a_batch_holds_no_more_frames_than_its_bound():
         proposals.gather(Waiting(b"clerk", 1, number, 1), b"")
 
     assert [len(batch) for batch in proposals.batches(0)] == [FRAMES_MAX, 1]
+
+
+def test_while_waves_overlap_nobody_is_kept_who_was_answered_long_ago():
+    """A distant majority keeps several on their way for ever, and clients come and go."""
+    proposals = Proposals(10**9, 10**6)
+    for number in range(1, 100):
+        proposals.gather(Waiting(b"%d" % number, 1, 1, 1), b"")
+        now_ms = number * WAVE_MS_MAX
+        assert proposals.may_leave(now_ms)
+        (batch,) = proposals.batches(now_ms)
+        proposals.propose(number, batch)
+        proposals.place(number, 3, number)
+        proposals.committed(number - 1, 3)
+
+    assert len(proposals._answered) == 1
+
+
+def test_no_wave_waits_for_whose_entry_was_replaced(node):
+    """They hear that this node does not lead, and ask elsewhere."""
+    sessions = four_answered(node)
+    for number, session in enumerate(sessions):
+        node.server.on_frame(bytes([number]), encode(put(session, 3)))
+    node.turn()
+    node.place()
+    assert {reply.reason for _, reply in node.commit(term=4)} == {Reason.NOT_LEADER}
+    node.says(b"\0", put(sessions[0], 3))
+    assert not node.server.is_holding
 
 
 def test_a_follower_names_the_leader(follower):
