@@ -119,14 +119,19 @@ def test_a_wave_that_takes_long_does_not_hold_up_the_next(node):
     assert frames_proposed(node) == [1, 1]
 
 
+def all_ask(node, sessions, sequence):
+    """Clerks 0, 1 and so on write in one wave, which Raft has in its log."""
+    for number, session in enumerate(sessions):
+        node.server.on_frame(bytes([number]), encode(put(session, sequence)))
+    node.turn()
+    node.place()
+
+
 def four_answered(node):
     """The sessions of four clerks whose writes were one wave, which is settled, as one before."""
     sessions = [node.session(bytes([at])) for at in range(4)]
     for sequence in (1, 2):
-        for number, session in enumerate(sessions):
-            node.server.on_frame(bytes([number]), encode(put(session, sequence)))
-        node.turn()
-        node.place()
+        all_ask(node, sessions, sequence)
         node.commit()
     return sessions
 
@@ -176,10 +181,7 @@ def test_two_clerks_that_ask_without_a_pause_share_their_waves(node):
 def test_no_wave_waits_for_who_was_refused(node):
     """Who was told that it is not known what became of it looks for a leader first."""
     sessions = four_answered(node)
-    for number, session in enumerate(sessions):
-        node.server.on_frame(bytes([number]), encode(put(session, 3)))
-    node.turn()
-    node.place()
+    all_ask(node, sessions, 3)
     node.server.on_local(FOLLOWER)
     node.server.on_local(LEADER)
     node.turn()
@@ -274,10 +276,7 @@ def test_while_waves_overlap_nobody_is_kept_who_was_answered_long_ago():
 def test_no_wave_waits_for_whose_entry_was_replaced(node):
     """They hear that this node does not lead, and ask elsewhere."""
     sessions = four_answered(node)
-    for number, session in enumerate(sessions):
-        node.server.on_frame(bytes([number]), encode(put(session, 3)))
-    node.turn()
-    node.place()
+    all_ask(node, sessions, 3)
     assert {reply.reason for _, reply in node.commit(term=4)} == {Reason.NOT_LEADER}
     node.says(b"\0", put(sessions[0], 3))
     assert not node.server.is_holding
