@@ -12,7 +12,7 @@ SLOW_OF = 20
 """One of so many is not waited for: of fewer all are."""
 
 FEW_OF = 8
-"""If no more than one of so many is missing, the wave waits no longer than for one look."""
+"""If no more than one of so many is missing, the wave leaves with the first ms without any."""
 
 CLIENTS_PER_MS = 16
 """A machine that many clients share takes longer until they have heard: so much for so many."""
@@ -70,7 +70,7 @@ class Company:
             return False
         missing, silent_ms = len(self._missing), now_ms - self._came_ms
         patience_ms = self._everyone // CLIENTS_PER_MS
-        if self._has_come and silent_ms <= patience_ms + 1:  # else it comes late, and not alone
+        if self._has_come and silent_ms <= patience_ms + 1:  # else this is after a pause
             self._came_ms, silent_ms = now_ms, 0
         self._has_come = False
         if missing * FEW_OF <= self._everyone:

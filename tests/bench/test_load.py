@@ -1,6 +1,7 @@
 """`python -m bench.load`: each operation, its line, and how a run ends."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -8,6 +9,8 @@ import sys
 
 import pytest
 
+from bench.ours import Kvorum
+from bench.systems import Load
 from kvorum import Clerk
 
 PROMISED = {
@@ -93,3 +96,13 @@ def test_without_endpoints_it_starts_a_cluster(run):
 
     assert code == 0
     assert "ops 100, failed 0," in output
+
+
+@pytest.mark.parametrize(("clients", "cores", "processes"), [(1, 2, 1), (64, 2, 2), (64, 1, 1)])
+def test_clients_are_driven_from_as_many_cores_as_etcds(monkeypatch, clients, cores, processes):
+    """One process in Python runs on one core at a time; a lone client needs no other."""
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    kvorum = Kvorum()
+    command = kvorum.load_command(Load("put", clients, clients, 256, 1000, seconds=1.0))
+    kvorum.close()
+    assert command[command.index("--processes") + 1] == str(processes)

@@ -64,9 +64,9 @@ def wave():
     return Wave()
 
 
-def many(count, first=0):
+def many(count):
     """So many clients."""
-    return [b"%d" % number for number in range(first, first + count)]
+    return [b"%d" % number for number in range(count)]
 
 
 def test_two_who_ask_without_a_pause_share_each_wave(wave):
