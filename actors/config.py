@@ -78,6 +78,7 @@ class Config:
     disk_reserve_bytes: int = _whole(67_108_864, 1_048_576, BYTES_MAX)
 
     one_core_while_quiet: bool = True
+    keep_cores_awake: bool = True
     stop_timeout_ms: int = _whole(10_000, 100, MS_MAX)
     restart_delay_ms_min: int = _whole(200, 1, MS_MAX)
     restart_delay_ms_max: int = _whole(10_000, 1, MS_MAX)

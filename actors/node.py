@@ -8,12 +8,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import zmq
 
 from actors.actor import Actor, Brain
+from actors.awake import Awake
 from actors.config import Config, NodeAddress, raft_config
 from actors.kvserver import KVServerActor
 from actors.log import Log
@@ -106,15 +108,21 @@ class Node:
 
     def _wait(self, actors: list[Actor]) -> str:
         """Until an actor ended, or somebody asks to stop: which it was."""
-        seat = Seat(self._address.node_id) if self._config.one_core_while_quiet else None
-        while True:
-            try:
-                return self._events.get(timeout=LOOK_S if seat and seat.is_choice else None)
-            except queue.Empty:
-                assert seat is not None
-                seat.look(sum(actor.vigil.awake_s for actor in actors))
-                for actor in actors:
-                    actor.is_quiet = seat.core is not None
+        seat, awake = Seat(self._address.node_id), Awake(os.cpu_count() or 1)
+        has_seat = self._config.one_core_while_quiet and seat.is_choice
+        has_say = self._config.keep_cores_awake and awake.is_choice
+        with closing(awake):
+            while True:
+                try:
+                    return self._events.get(timeout=LOOK_S if has_seat or has_say else None)
+                except queue.Empty:
+                    awake_s = sum(actor.vigil.awake_s for actor in actors)
+                if has_say:
+                    awake.look(awake_s)
+                if has_seat:
+                    seat.look(awake_s)
+                    for actor in actors:
+                        actor.is_quiet = seat.core is not None
 
     def _tell_start(self) -> None:
         _, base, entries, applied = self._saved
