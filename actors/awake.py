@@ -3,32 +3,32 @@
 A virtual core with nothing to do sleeps, and is awake again 40 us after it is told to be; a put
 waits for some eight of them. Who may open /dev/cpu_dma_latency tells Linux how long that may take,
 and with 0 an idle core looks out for work instead (the kernel's pm_qos_interface). This holds until
-the file is closed: also when a node is killed, no core stays awake for it
+the file is closed, which the end of a process does too: none that was killed keeps a core awake
 (docs/decisions/0018-cores-kept-awake.md).
 """
 
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-SHARE = 1 / 16
-"""A node that uses so much of all cores' time asks, and stops at half of it: what idle cores look
-out for is at most 32 times what the node itself does, and a large machine is never kept awake."""
+SHARE_MIN, SHARE_REST = 1 / 16, 1 / 20
+"""A node that uses so much of all cores' time asks, and with less than the second no longer: idle
+cores look out for twenty times what the node does at most, and those of a large machine never. On
+two cores a node at rest takes less than a third of that (docs/decisions/0014)."""
 
 DEVICE = Path("/dev/cpu_dma_latency")
 DRIVER = Path("/sys/devices/system/cpu/cpuidle/current_driver")
 
 VIRTUAL = "haltpoll"
-"""How virtual cores sleep. A real one is awake in a microsecond or two; one that looks out instead
-takes power and heat from the others."""
+"""Linux's driver for the sleep of virtual cores. A real core is awake in a microsecond or two, and
+one that looks out instead takes power and heat from the others."""
 
 NO_LATENCY = bytes(4)  # microseconds, as the machine's int
 
 
 class Awake:
-    """The request of one node; times in seconds never go back."""
+    """The request of one node; time in seconds passes between two looks."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class Awake:
         clock: Callable[[], float] = time.monotonic,
         used: Callable[[], float] = time.process_time,
     ) -> None:
-        """`used` is what this process did so far; `cores` is how many there are."""
-        self.is_choice = may_ask(device, driver)
+        """`used` is what this process did so far; a core that is alone is woken by no other one."""
+        self.is_choice = cores > 1 and may_ask(device, driver)
         self._cores = cores
         self._device = device
         self._clock = clock
@@ -52,31 +52,29 @@ class Awake:
         """Whether cores are kept awake for this node."""
         return self._request is not None
 
-    def look(self, awake_s: float) -> None:
-        """Ask, or ask no longer; what was taken to look out for words, in all, is no work."""
-        at, used_s = self._clock(), self._used() - awake_s
+    def look(self, looked_out_s: float) -> None:
+        """Ask, or ask no longer; what its threads took to look out for words is no work."""
+        at, used_s = self._clock(), self._used() - looked_out_s
         share = (used_s - self._used_s) / (at - self._at) / self._cores
         self._at, self._used_s = at, used_s
-        if self._request is None and share >= SHARE:
+        if self._request is None and self.is_choice and share >= SHARE_MIN:
             self._ask()
-        elif share < SHARE / 2:
+        elif share < SHARE_REST:
             self.close()
 
     def close(self) -> None:
         """Let the cores sleep."""
-        if self._request is not None:
-            os.close(self._request)
-            self._request = None
+        request, self._request = self._request, None
+        if request is not None:
+            os.close(request)
 
     def _ask(self) -> None:
-        with suppress(OSError):  # no descriptor is left, say: all we lose is time
-            request = os.open(self._device, os.O_WRONLY)
-            try:
-                os.write(request, NO_LATENCY)
-            except OSError:
-                os.close(request)
-                raise
-            self._request = request
+        try:
+            self._request = os.open(self._device, os.O_WRONLY)
+            os.write(self._request, NO_LATENCY)
+        except OSError:  # a container that does not have it, say: all we lose is time
+            self.close()
+            self.is_choice = False
 
 
 def may_ask(device: Path, driver: Path) -> bool:

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -108,21 +108,26 @@ class Node:
 
     def _wait(self, actors: list[Actor]) -> str:
         """Until an actor ended, or somebody asks to stop: which it was."""
-        seat, awake = Seat(self._address.node_id), Awake(os.cpu_count() or 1)
-        has_seat = self._config.one_core_while_quiet and seat.is_choice
-        has_say = self._config.keep_cores_awake and awake.is_choice
-        with closing(awake):
-            while True:
-                try:
-                    return self._events.get(timeout=LOOK_S if has_seat or has_say else None)
-                except queue.Empty:
-                    awake_s = sum(actor.vigil.awake_s for actor in actors)
-                if has_say:
-                    awake.look(awake_s)
-                if has_seat:
-                    seat.look(awake_s)
+        seat = Seat(self._address.node_id) if self._config.one_core_while_quiet else None
+        awake = Awake(os.cpu_count() or 1) if self._config.keep_cores_awake else None
+        has_choice = bool((seat and seat.is_choice) or (awake and awake.is_choice))
+        with closing(awake) if awake else nullcontext():
+            while (ended := self._ended(LOOK_S if has_choice else None)) is None:
+                looked_out_s = sum(actor.vigil.awake_s for actor in actors)
+                if awake:
+                    awake.look(looked_out_s)
+                if seat and seat.is_choice:
+                    seat.look(looked_out_s)
                     for actor in actors:
                         actor.is_quiet = seat.core is not None
+        return ended
+
+    def _ended(self, within_s: float | None) -> str | None:
+        """Which actor ended, or who asked to stop; None if nobody did for so long."""
+        try:
+            return self._events.get(timeout=within_s)
+        except queue.Empty:
+            return None
 
     def _tell_start(self) -> None:
         _, base, entries, applied = self._saved
