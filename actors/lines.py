@@ -8,7 +8,14 @@ from random import SystemRandom
 
 import zmq
 
-from actors.sockets import Context, option_of, receive_frame, send_frame, tcp_dealer
+from actors.sockets import (
+    Context,
+    option_of,
+    receive_frame,
+    roomy_context,
+    send_frame,
+    tcp_dealer,
+)
 from kv.outcomes import Settled
 from kv.routing import Router
 from messages.clientcodec import REPLY_BYTES_MAX, decode_reply, encode
@@ -178,7 +185,7 @@ def _share() -> Context:
     """One context, and so one thread for input and output, serves all clerks of a process."""
     with _sharing:
         context, users = _shared.get(os.getpid(), (None, 0))
-        context = context or zmq.Context()
+        context = context or roomy_context()
         _shared[os.getpid()] = context, users + 1
         return context
 

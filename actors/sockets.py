@@ -54,6 +54,13 @@ BACKLOG = 256
 """Connections that wait to be accepted."""
 
 
+def roomy_context() -> Context:
+    """For as many sockets as libzmq can: its default of 1,023 is 341 clerks of three servers."""
+    context: Context = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, context.get(zmq.SOCKET_LIMIT))
+    return context
+
+
 def local_router(context: Context, endpoint: str) -> Socket:
     """The mailbox of an actor, for others of its node."""
     socket = context.socket(zmq.ROUTER)
