@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from errno import EMFILE, ENFILE
 from random import SystemRandom
 
 import zmq
@@ -71,6 +72,7 @@ class Lines:
         self._by_descriptor: dict[int, Line] = {}
         self._behind: list[int] = []  # of whom more came than is taken at a time
         self._outgoing: list[tuple[str, bytes]] = []
+        self._has_ended_calls = False  # while it spoke: for want of a descriptor
         self._unsure: set[Line] = set()  # a notice of theirs may be taken that was not heeded
 
     def hear(self, descriptors: Iterable[int] | None) -> list[Settled]:
@@ -100,11 +102,12 @@ class Lines:
 
     def listen(self) -> bool:
         """Whether there was news that nobody would tell of, where we spoke or heard; heard now."""
+        has_ended, self._has_ended_calls = self._has_ended_calls, False
         unsure, self._unsure = self._unsure, set()
         found = [line for line in unsure if line.has_news()]
         for line in found:
             self._look(line, time.monotonic())
-        return bool(found)
+        return bool(found) or has_ended
 
     def due(self) -> float:
         """When to hear and to decide again, if nothing comes."""
@@ -167,8 +170,12 @@ class Lines:
                 send_frame(line.socket, frame, AT_ONCE)
             else:
                 line.waiting.append(frame)
-        except zmq.ZMQError:  # nobody there, or a name that is none
-            self.router.on_unreachable(endpoint, time.monotonic())
+        except zmq.ZMQError as error:
+            if error.errno in (EMFILE, ENFILE):
+                self.router.on_no_descriptor()
+                self._has_ended_calls = True
+            else:  # nobody there, or a name that is none
+                self.router.on_unreachable(endpoint, time.monotonic())
 
     def _connect(self, endpoint: str) -> Line:
         line = self._lines[endpoint] = Line(self._context, endpoint, time.monotonic())

@@ -14,6 +14,7 @@ class Why(Enum):
     SESSION_EXPIRED = "the session was idle for too long and is forgotten"
     BAD_VERSION = "the servers speak another version of the protocol"
     QUEUE_FULL = "too many calls of this clerk wait already"
+    NO_DESCRIPTOR = "this process may open no more file descriptors (ulimit -n)"
     CLOSED = "the clerk was closed"
 
 

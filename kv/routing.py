@@ -106,6 +106,10 @@ class Router:
         if endpoint == self._target.endpoint:
             self._move(self._target.look_elsewhere)
 
+    def on_no_descriptor(self) -> None:
+        """This process cannot make the connection: to wait, or to ask others, would not help."""
+        self._give_up_all(Why.NO_DESCRIPTOR)
+
     def turn(self, now: float) -> tuple[list[Request], list[Settled]]:
         """Everything to be sent now, in order, and every call that ended."""
         self._now = now

@@ -1,13 +1,18 @@
-"""A clerk's connections: how many there may be in one process."""
+"""A clerk's connections: how many there may be in one process, and what ends that."""
 
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from actors.lines import Lines
+from kv.outcomes import Why
 from kv.readcalls import ReadCall
 from messages.client import LINEARIZABLE
+from tests.cluster.harness import DEADLINE_S
+from tests.cluster.links import ROOT
 
 NOBODY = "127.0.0.1:1"
 CLERKS = 1_100
@@ -40,3 +45,51 @@ def test_a_process_may_have_a_thousand_clerks():
     for clerk in clerks:
         clerk.close()
     assert len(connected) == CLERKS
+
+
+WITHOUT_DESCRIPTORS = """
+import asyncio, os, resource
+from contextlib import suppress
+from kvorum import AsyncClerk, Clerk, NotApplied, Unavailable
+
+def use_up():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, most))
+    with suppress(OSError):
+        while True:
+            os.dup(0)
+
+async def ask(clerks, call):
+    for clerk in clerks:
+        use_up()
+        try:
+            await call(clerk)
+        except Unavailable:
+            continue  # a descriptor came free just then, and nobody is there
+        except NotApplied as error:
+            return print(error.reason)
+
+async def main():
+    of_loop = [AsyncClerk("127.0.0.1:1", timeout=0.2) for _ in range(9)]
+    of_threads = [Clerk("127.0.0.1:1", timeout=0.2) for _ in range(18)]
+    with suppress(Unavailable):
+        of_threads[0].get("k")  # libzmq ends a process that cannot start its threads
+    await ask(of_loop, lambda clerk: clerk.get("k"))
+    await ask(of_threads[1:9], lambda clerk: clerk.put("k", "v"))
+    await ask(of_threads[9:], lambda clerk: asyncio.wrap_future(clerk.put_async("k", "v")))
+
+asyncio.run(main())
+"""
+
+
+def test_without_file_descriptors_a_call_says_so():
+    """At once; not after its timeout, as if nobody led."""
+    found = subprocess.run(
+        [sys.executable, "-c", WITHOUT_DESCRIPTORS],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert found.stdout.splitlines() == 3 * [Why.NO_DESCRIPTOR.value], found.stderr
