@@ -3,7 +3,8 @@
     python -m bench.scale [--quick] [--sweeps keys,nodes,uptime] [--hours 1] [--into DIRECTORY]
 
 One thing is varied at a time, on a cluster that the run starts; a run of everything takes hours.
-Each sweep becomes a picture as SVG and PNG; the figures go into scale.json and scale.md beside.
+Each sweep becomes a picture as SVG and PNG; the figures go into scale.json and scale.md beside, and
+replace what was measured of that sweep before.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.goals import markdown
 from bench.machine import facts
@@ -27,8 +29,11 @@ except ModuleNotFoundError as missing:
     sys.exit("bench.scale draws with matplotlib: pip install 'kvorum[bench]'")
 
 INTO = HERE / "docs/benchmarks"
+FIGURES = "scale.json"
 
 Found = dict[str, list[Point]]
+Saved = dict[str, dict[str, Any]]
+"""By the sweep's name: its notes, and its points."""
 
 
 def main() -> int:
@@ -38,6 +43,7 @@ def main() -> int:
     given = {name: getattr(arguments, name) for name in ("seconds", "hours")}
     varied = QUICK if arguments.quick else FULL
     varied = varied._replace(**{name: value for name, value in given.items() if value})
+    saved = _saved(arguments.into)
     found: Found = {}
     try:
         for name in arguments.sweeps:
@@ -48,7 +54,7 @@ def main() -> int:
     except (KeyboardInterrupt, Failed) as ended:
         print(f"{ended or 'stopped'}; what was measured so far is kept")
     measured = {name: points for name, points in found.items() if points}
-    _save(measured, arguments.into)
+    _save(saved, measured, arguments.into)
     return 0 if list(measured) == arguments.sweeps else 1
 
 
@@ -74,23 +80,39 @@ def _told(label: str, point: Point) -> str:
     return f"{point.x:,.10g} {label}: {figures}, {point.memory_mb:,.0f} MB of memory"
 
 
-def _save(found: Mapping[str, Sequence[Point]], into: Path) -> None:
+def _saved(into: Path) -> Saved:
+    """What earlier runs measured; looked at before hours of work, so that those are not lost."""
+    figures = into / FIGURES
+    if not figures.exists():
+        return {}
+    try:
+        saved: Saved = json.loads(figures.read_text())
+        _page(saved)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        sys.exit(f"{figures} is not what bench.scale saves: move it away, or name another --into")
+    return saved
+
+
+def _save(saved: Saved, found: Mapping[str, Sequence[Point]], into: Path) -> None:
+    """Each sweep with what it was measured on; those of earlier runs stay."""
     into.mkdir(parents=True, exist_ok=True)
     command = " ".join(["python -m bench.scale", *sys.argv[1:]])
     notes = [*facts(), f"kvorum {commit_of(HERE)}", command]
     for name, points in found.items():
         draw(SWEEPS[name], points, "\n".join(notes), into / f"scale-{name}")
-    told = {name: [point._asdict() for point in points] for name, points in found.items()}
-    (into / "scale.json").write_text(json.dumps({"notes": notes, **told}, indent=1) + "\n")
-    (into / "scale.md").write_text(_page(found, notes))
+        saved[name] = {"notes": notes, "points": [point._asdict() for point in points]}
+    (into / FIGURES).write_text(json.dumps(saved, indent=1) + "\n")
+    (into / "scale.md").write_text(_page(saved))
     print(f"saved in {into}")
 
 
-def _page(found: Mapping[str, Sequence[Point]], notes: Sequence[str]) -> str:
-    page = ["# How Kvorum scales", "\n".join(f"- {note}" for note in notes)]
-    for name, points in found.items():
+def _page(saved: Saved) -> str:
+    page = ["# How Kvorum scales"]
+    for name in [known for known in SWEEPS if known in saved]:
         label = SWEEPS[name].label
-        page += [f"## By {label}", f"![by {label}](scale-{name}.svg)", _table(label, points)]
+        notes = "\n".join(f"- {note}" for note in saved[name]["notes"])
+        points = [Point(**point) for point in saved[name]["points"]]
+        page += [f"## By {label}", notes, f"![by {label}](scale-{name}.svg)", _table(label, points)]
     return "\n\n".join(page) + "\n"
 
 

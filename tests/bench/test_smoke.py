@@ -46,7 +46,11 @@ def test_versus_says_which_rows_there_are(run):
 
 @pytest.mark.parametrize(("sweep", "xs"), [("clients", [1, 64]), ("uptime", [0.0001])])
 def test_scale_draws(run, tmp_path, sweep, xs):
-    """A picture, the figures, and a page with both."""
+    """A picture, the figures, and a page with both, behind what was measured before."""
+    load = {"per_s": 1.0, "p99_ms": 2.0}
+    point = {"x": 3, "put": load, "get": load, "memory_mb": 4, "disk_mb": 5}
+    before = {"notes": ["an earlier day"], "points": [point]}
+    (tmp_path / "scale.json").write_text(json.dumps({"nodes": before}))
     words = ("--quick", "--sweeps", sweep, "--seconds", "0.3", "--hours", "0.0001")
     code, output, complaint = run("bench.scale", *words, "--into", str(tmp_path))
 
@@ -54,9 +58,21 @@ def test_scale_draws(run, tmp_path, sweep, xs):
     assert f"saved in {tmp_path}" in output
     assert b"<svg" in (tmp_path / f"scale-{sweep}.svg").read_bytes()
     assert (tmp_path / f"scale-{sweep}.png").read_bytes().startswith(b"\x89PNG")
-    assert f"](scale-{sweep}.svg)" in (tmp_path / "scale.md").read_text()
+    page = (tmp_path / "scale.md").read_text()
+    assert f"](scale-{sweep}.svg)" in page
+    assert "an earlier day" in page
     figures = json.loads((tmp_path / "scale.json").read_text())
-    assert [point["x"] for point in figures[sweep]] == xs
+    assert [point["x"] for point in figures[sweep]["points"]] == xs
+    assert figures["nodes"] == before
+
+
+def test_scale_looks_at_what_is_there_before_it_measures(run, tmp_path):
+    """Hours later it would be lost."""
+    (tmp_path / "scale.json").write_text('{"nodes": ["of another form"]}')
+    code, output, complaint = run("bench.scale", "--quick", "--into", str(tmp_path))
+
+    assert (code, output) == (1, "")
+    assert "is not what bench.scale saves" in complaint
 
 
 def test_failover_runs(run):
