@@ -76,6 +76,7 @@ class Node(Process):
         self._clock_units = ground.timeline.random.getrandbits(40)
         self._clock_read_at = ground.timeline.now
         self._frame_bytes_max = ground.plan.pending_bytes_max
+        self._moment_is_due = False
         self.driver = self._start_raft()
         self.keeper = self._start_keeper()
         chunk_bytes = ground.timeline.swarm.chunk_bytes
@@ -304,6 +305,15 @@ class Node(Process):
             self._check_reply(reply)
             self.timeline.note(self.number, f"-> {client.decode()}", reply)
             self._ground.lines.to_clerk(self.number, client, encode(reply))
+        if self.server.is_holding and not self._moment_is_due:
+            self._moment_is_due = True
+            self.after(UNITS_PER_MS, self._on_moment)
+
+    def _on_moment(self, _: object) -> None:
+        """A wave waits for others, but not until the next tick."""
+        self._moment_is_due = False
+        self.timeline.facts["moments that a wave waited"] += 1
+        self._server_actor.put(_nothing_else, None)
 
     def _check_reply(self, reply: ClientReply) -> None:
         """Time does not go back over a restart (R3)."""
@@ -326,3 +336,7 @@ def endpoints(nodes: range) -> dict[int, str]:
 
 def _nothing() -> None:
     """Writers answer when something is done, not when a turn ends."""
+
+
+def _nothing_else(_: object) -> None:
+    """A turn is all that is wanted."""
