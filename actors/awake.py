@@ -14,7 +14,7 @@ from pathlib import Path
 
 SHARE_MIN, SHARE_REST = 1 / 16, 1 / 20
 """A node that uses so much of all cores' time asks, and with less than the second no longer: idle
-cores look out for twenty times what the node does at most, and those of a large machine never. On
+cores look out for twenty times what the node does at most, and those of many hardly ever. On
 two cores a node at rest takes less than a third of that (docs/decisions/0014)."""
 
 DEVICE = Path("/dev/cpu_dma_latency")

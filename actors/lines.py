@@ -172,7 +172,7 @@ class Lines:
                 line.waiting.append(frame)
         except zmq.ZMQError as error:
             if error.errno in (EMFILE, ENFILE):
-                self.router.on_no_descriptor()
+                self.router.on_no_descriptor(endpoint, time.monotonic())
                 self._has_ended_calls = True
             else:  # nobody there, or a name that is none
                 self.router.on_unreachable(endpoint, time.monotonic())

@@ -106,9 +106,12 @@ class Router:
         if endpoint == self._target.endpoint:
             self._move(self._target.look_elsewhere)
 
-    def on_no_descriptor(self) -> None:
-        """This process cannot make the connection: to wait, or to ask others, would not help."""
-        self._give_up_all(Why.NO_DESCRIPTOR)
+    def on_no_descriptor(self, endpoint: str, now: float) -> None:
+        """This process cannot connect to the one in use: to wait, or to ask others, is no help."""
+        if endpoint == self._target.endpoint:
+            self._give_up_all(Why.NO_DESCRIPTOR)
+        else:
+            self.on_unreachable(endpoint, now)
 
     def turn(self, now: float) -> tuple[list[Request], list[Settled]]:
         """Everything to be sent now, in order, and every call that ended."""

@@ -235,6 +235,21 @@ def test_a_server_that_hangs_is_left():
     assert {asked, elsewhere[0][0], third[0][0]} == {"a", "b", "c"}
 
 
+def test_without_a_descriptor_only_the_server_in_use_cannot_be_done_without():
+    """One that is asked who leads is as if it were away; the one in use may answer yet."""
+    talk = Talk()
+    asked, _ = talk.question()
+    (other, *_) = [endpoint for endpoint, _ in talk.asks_whom(0.3) if endpoint != asked]
+
+    talk.router.on_no_descriptor(other, talk.now)
+    talk.asks()
+    assert talk.settled == []
+
+    talk.router.on_no_descriptor(asked, talk.now)
+    talk.asks()
+    assert [outcome for _, outcome in talk.settled] == [Failed(Why.NO_DESCRIPTOR)]
+
+
 def test_others_tell_of_the_next_leader():
     """C4: while the server in use hangs, another one names who leads now."""
     talk = Talk()
