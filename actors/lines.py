@@ -72,7 +72,6 @@ class Lines:
         self._by_descriptor: dict[int, Line] = {}
         self._behind: list[int] = []  # of whom more came than is taken at a time
         self._outgoing: list[tuple[str, bytes]] = []
-        self._has_ended_calls = False  # while it spoke: for want of a descriptor
         self._unsure: set[Line] = set()  # a notice of theirs may be taken that was not heeded
 
     def hear(self, descriptors: Iterable[int] | None) -> list[Settled]:
@@ -101,13 +100,15 @@ class Lines:
             self._send(endpoint, frame)
 
     def listen(self) -> bool:
-        """Whether there was news that nobody would tell of, where we spoke or heard; heard now."""
-        has_ended, self._has_ended_calls = self._has_ended_calls, False
+        """Whether there was news that nobody would tell of, where we spoke or heard; heard now.
+
+        A call may have ended while we spoke, too: for want of a descriptor.
+        """
         unsure, self._unsure = self._unsure, set()
         found = [line for line in unsure if line.has_news()]
         for line in found:
             self._look(line, time.monotonic())
-        return bool(found) or has_ended
+        return bool(found) or self.router.has_settled
 
     def due(self) -> float:
         """When to hear and to decide again, if nothing comes."""
@@ -173,7 +174,6 @@ class Lines:
         except zmq.ZMQError as error:
             if error.errno in (EMFILE, ENFILE):
                 self.router.on_no_descriptor(endpoint, time.monotonic())
-                self._has_ended_calls = True
             else:  # nobody there, or a name that is none
                 self.router.on_unreachable(endpoint, time.monotonic())
 

@@ -71,6 +71,11 @@ class Router:
         return self._queue.live > 0 or self._reads.live > 0
 
     @property
+    def has_settled(self) -> bool:
+        """Whether a call ended that nobody was told of."""
+        return bool(self._settled)
+
+    @property
     def endpoints(self) -> tuple[str, ...]:
         """All servers known."""
         return tuple(self._target.endpoints)

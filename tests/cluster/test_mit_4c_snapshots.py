@@ -32,8 +32,8 @@ def test_snapshot_size_4c(make_cluster):
     cluster = make_cluster(3, **SNAPSHOTS)
     sizes = []
     with Clerk(cluster.endpoints(), timeout=30) as clerk:
-        for _ in range(2):
-            for _ in range(15):
+        for rounds in (750, 150):  # first LMDB's files grow to what they need at most
+            for _ in range(rounds):
                 with clerk.pipeline() as pipeline:
                     for number in range(200):
                         pipeline.put(f"key{number % 2}", bytes(1000))
@@ -41,7 +41,7 @@ def test_snapshot_size_4c(make_cluster):
             sizes.append([disk_bytes(cluster.data(at)) for at in cluster.ids])
     grown = [late - early for early, late in zip(*sizes, strict=True)]
     print("bytes kept:", *sizes, "grown by:", grown)
-    assert max(grown) < 30_000_000 / 5, "30,000 puts of 1000 bytes were written meanwhile"
+    assert max(grown) < 3_000_000 / 2, "30,000 puts of 1000 bytes were written again"
 
 
 def test_speed_4c(make_cluster):
